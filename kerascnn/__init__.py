@@ -1,0 +1,62 @@
+"""Train a small convolutional network on CIFAR-10, check the numbers, and look inside it.
+
+    import kerascnn
+
+    recipe = kerascnn.load_recipe("adam-lr0.001")
+    run = kerascnn.train(recipe)
+    metrics = kerascnn.evaluate(run)
+
+Importing this package imports neither Keras nor torch; the names below are resolved when first used.
+It does settle the Keras backend: `KERAS_BACKEND` where that is set, torch otherwise.
+"""
+
+from importlib import import_module
+
+from kerascnn.backend import choose_backend, require_backend
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "KerascnnError": "errors",
+    "BackendError": "errors",
+    "DatasetError": "errors",
+    "RecipeError": "errors",
+    "RunError": "errors",
+    "TrainingError": "errors",
+    "Recipe": "recipe",
+    "list_recipes": "recipe",
+    "load_recipe": "recipe",
+    "Dataset": "data",
+    "load_dataset": "data",
+    "ColorJitter": "augment",
+    "RandomCropWithPadding": "augment",
+    "RandomHorizontalFlip": "augment",
+    "build_augmentation": "augment",
+    "build_model": "model",
+    "compile_model": "model",
+    "Run": "run",
+    "find_run": "run",
+    "list_runs": "run",
+    "train": "train",
+    "evaluate": "evaluate",
+}
+
+_NEED_KERAS = {"augment", "evaluate", "model", "train"}
+
+__all__ = ["__version__", *_HOMES]
+
+choose_backend()
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kerascnn' has no attribute '{name}'")
+    if _HOMES[name] in _NEED_KERAS:
+        require_backend()
+    value = getattr(import_module(f"kerascnn.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

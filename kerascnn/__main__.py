@@ -1,0 +1,6 @@
+"""`python -m kerascnn`."""
+
+from kerascnn.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Which Keras backend: settled before Keras is first imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from kerascnn.errors import BackendError
+
+BACKENDS = ("torch", "jax", "tensorflow")
+
+
+def choose_backend() -> None:
+    """Make torch the backend unless `KERAS_BACKEND` says otherwise or Keras is imported already.
+
+    The backend in `~/.keras/keras.json` is not looked at: Keras writes that file by itself.
+    """
+    if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
+        os.environ["KERAS_BACKEND"] = "torch"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def require_backend() -> str:
+    """The backend's name, once it is sure that it can be imported.
+
+    Raises:
+        BackendError: if `KERAS_BACKEND` names none that trains, or one that is not installed.
+    """
+    name = _backend_name()
+    if name not in BACKENDS:
+        raise BackendError(
+            f"KERAS_BACKEND is '{name}'; expected one of {', '.join(BACKENDS)}. "
+            "Unset it to use torch."
+        )
+    if importlib.util.find_spec(name) is None:
+        raise BackendError(
+            f"The Keras backend '{name}' is not installed. "
+            f"Install it with `pip install {_requirement(name)}`, "
+            "or unset KERAS_BACKEND to use torch."
+        )
+    return name
+
+
+def describe_backend() -> dict[str, object]:
+    """Backend, device, threads and versions, as `environment.json` and `--version` give them.
+
+    Raises:
+        BackendError: as `require_backend`.
+    """
+    name = require_backend()
+    device, threads = _device(name)
+    packages = ("kerascnn", "keras", name, "numpy", "tensorflow-datasets")
+    return {
+        "backend": name,
+        "device": device,
+        "threads": threads,
+        "versions": {package: _version(package) for package in packages},
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _backend_name() -> str:
+    if "keras" in sys.modules:
+        return sys.modules["keras"].config.backend()
+    return os.environ.get("KERAS_BACKEND") or "torch"
+
+
+def _requirement(name: str) -> str:
+    return "torch" if name == "torch" else f"'kerascnn[{name}]'"
+
+
+def _device(backend: str) -> tuple[str, int]:
+    if backend == "torch":
+        import torch
+
+        gpu = torch.cuda.is_available()
+        name = torch.cuda.get_device_name() if gpu else "cpu"
+        return name, torch.get_num_threads()
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        name = "cpu" if device.platform == "cpu" else device.device_kind
+        return name, os.cpu_count() or 1
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    name = gpus[0].name if gpus else "cpu"
+    return name, tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

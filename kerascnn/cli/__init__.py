@@ -1,0 +1,50 @@
+"""The command line: each command parses, makes one library call, and prints."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from kerascnn.cli import augmentations, data, evaluate, recipes, run, runs
+from kerascnn.cli.output import fail, show_version
+from kerascnn.errors import KerascnnError
+
+app = typer.Typer(
+    name="kerascnn",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train a small network on CIFAR-10, check the numbers, and look inside it.\n\n"
+    "The Keras backend is torch unless KERAS_BACKEND says jax or tensorflow.",
+)
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False,
+        "--version",
+        callback=show_version,
+        is_eager=True,
+        help="Show versions, Keras backend and device.",
+    ),
+) -> None:
+    pass
+
+
+app.command("run")(run.run)
+app.add_typer(recipes.app, name="recipes")
+app.command("runs")(runs.runs)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(evaluate.compare)
+app.add_typer(data.app, name="data")
+app.command("augmentations")(augmentations.augmentations)
+
+
+def main() -> None:
+    """Entry point of the command `kerascnn`."""
+    try:
+        app()
+    except KerascnnError as error:
+        sys.exit(fail(error))

@@ -1,0 +1,100 @@
+"""`kerascnn evaluate` and `kerascnn compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.text import Text
+
+from kerascnn.cli.output import (
+    DataDir,
+    Json,
+    RunName,
+    RunsDir,
+    build_data_progress,
+    out,
+    print_json,
+)
+
+
+def evaluate(
+    run: RunName = "latest",
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Measure a run's best epoch on the test images, and draw its figures again."""
+    from kerascnn.run import find_run
+
+    found = find_run(run, runs_dir)
+    name = found.recipe.data.dataset
+
+    from kerascnn.evaluate import evaluate
+
+    measured = evaluate(found, dataset=load_with_progress(name, data_dir))
+    if json:
+        print_json(measured)
+    else:
+        show(found, measured)
+
+
+def compare(
+    a: RunName,
+    b: RunName,
+    runs_dir: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Compare two evaluated runs per class, with the difference and whether it exceeds chance."""
+    from kerascnn.compare import compare
+    from kerascnn.run import find_run
+    from kerascnn.tables import table_comparison
+
+    comparison = compare(find_run(a, runs_dir), find_run(b, runs_dir))
+    if json:
+        print_json(comparison)
+        return
+    for key in ("a", "b"):
+        out.print(Text(f"{key.upper()}: {comparison[key]}"))
+    out.print(table_comparison(comparison))
+    out.print(
+        "p: McNemar's exact test on the images that only one of the two has right; per class "
+        "adjusted by Holm's method for the number of classes. It judges these two trained models; "
+        "other seeds of the same recipes differ too.",
+        highlight=False,
+    )
+
+
+def show(run, measured: dict) -> None:
+    """Print the tables of a run, its diagnosis, and where its figures are."""
+    from kerascnn.tables import table_losses, table_per_class
+
+    if measured["dataset"] != "cifar10":
+        out.print(
+            Text(
+                f"These are numbers of the data set '{measured['dataset']}', not CIFAR-10 numbers; "
+                "nothing that was reported compares with them.",
+                style="bold yellow",
+            )
+        )
+    out.print(table_per_class(measured))
+    out.print(table_losses(measured))
+    for finding in measured["diagnosis"]:
+        out.print(Text.assemble(("Diagnosis: ", "bold"), finding["message"]), soft_wrap=True)
+    figures = ", ".join(sorted(path.name for path in run.figures_path.glob("*.png")))
+    out.print(Text(f"Figures: {run.figures_path}/ ({figures})"), soft_wrap=True)
+
+
+def load_with_progress(name: str, data_dir: Path | None):
+    """Load a data set with a bar while it is decoded for the first time."""
+    from kerascnn.data import load_dataset
+
+    with build_data_progress() as progress:
+        tasks: dict[str, int] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total, count="")
+            count = f"{done:,}/{total:,} images"
+            progress.update(tasks[what], completed=done, count=count)
+
+        return load_dataset(name, data_dir, tell)

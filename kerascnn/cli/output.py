@@ -1,0 +1,102 @@
+"""What every command shares: two consoles, common options, and how an error is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Results go to standard output; progress, remarks and errors to standard error.
+out = Console()
+err = Console(stderr=True)
+
+RunsDir = Annotated[
+    Path,
+    typer.Option("--runs-dir", envvar="KERASCNN_RUNS_DIR", help="Where run directories are."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Prepared TFDS data sets; else TFDS_DATA_DIR, else ~/tensorflow_datasets.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Names of recipes, for the shell's completion."""
+    from kerascnn.recipe import list_recipes
+
+    return [name for name in list_recipes() if name.startswith(incomplete)]
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs, for the shell's completion."""
+    from kerascnn.run import list_runs
+
+    names = ["latest", *(run.name for run in list_runs(ctx.params.get("runs_dir") or "runs"))]
+    return [name for name in names if incomplete in name]
+
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        help="A run: its directory, a unique part of its name, or `latest`.",
+        autocompletion=complete_run,
+    ),
+]
+
+
+def print_json(content: object) -> None:
+    """Print one JSON document on standard output."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def remark(text: str, style: str = "") -> None:
+    """Print a line on standard error."""
+    err.print(Text(text, style=style), soft_wrap=True)
+
+
+def build_data_progress() -> Progress:
+    """Bars on standard error, for images decoded or bytes fetched; each task says its `count`."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[count]}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,  # it would leave an empty line
+    )
+
+
+def fail(error: Exception, status: int = 1) -> int:
+    """Show an error in one line and give the exit status."""
+    message = " ".join(str(error).split())
+    err.print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
+    return status
+
+
+def show_version(wanted: bool) -> None:
+    """Print versions, backend and device, and exit."""
+    if not wanted:
+        return
+    from kerascnn.backend import describe_backend
+
+    about = describe_backend()
+    versions = about["versions"]
+    out.print(f"kerascnn {versions.pop('kerascnn')}", highlight=False)
+    out.print(f"backend {about['backend']} on {about['device']}, {about['threads']} threads")
+    packages = ", ".join(f"{package} {version}" for package, version in versions.items())
+    out.print(f"{packages}, Python {about['python']}", highlight=False)
+    raise typer.Exit

@@ -1,0 +1,21 @@
+"""`kerascnn runs`: what was run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kerascnn.cli.output import Json, RunsDir, out, print_json, remark
+
+
+def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
+    """List the runs, the oldest first."""
+    from kerascnn.run import list_runs
+    from kerascnn.tables import table_runs
+
+    rows = [run.describe() for run in list_runs(runs_dir)]
+    if json:
+        print_json(rows)
+    elif rows:
+        out.print(table_runs(rows))
+    else:
+        remark(f"There is no run in '{runs_dir}'; `kerascnn run adam-lr0.001` makes one.")

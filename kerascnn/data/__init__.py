@@ -1,0 +1,146 @@
+"""Labelled images by the name of their data set, decoded once and memory-mapped from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.data import cache, cifar10, shapes
+from kerascnn.errors import DatasetError
+from kerascnn.seeds import random_stream
+
+DATASETS = ("cifar10", "shapes")
+# The shapes data set: sizes of its two splits, and the seeds that draw them.
+SHAPES_SPLITS = {"train": (5000, 1), "test": (1000, 2)}
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels of the training and the test split.
+
+    Attributes:
+        name: one of `DATASETS`.
+        class_names: name of each label.
+        train_images, test_images: uint8 (num_images, height, width, 3), read-only.
+        train_labels, test_labels: int32 (num_images,).
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.train_images.shape[1:]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+def load_dataset(
+    name: str, data_dir: str | Path | None = None, progress: Progress | None = None
+) -> Dataset:
+    """Load a data set, from the cache where it was decoded before.
+
+    Args:
+        name: `cifar10` or `shapes`.
+        data_dir: directory of prepared TFDS data sets; else `TFDS_DATA_DIR`, else TFDS's default.
+        progress: called with (what is done, images done, images in all) while images are decoded.
+
+    Raises:
+        DatasetError: if the data set is unknown, not prepared, or damaged.
+    """
+    if name == "cifar10":
+        return _load_cifar10(cifar10.resolve_data_dir(data_dir), progress)
+    if name == "shapes":
+        arrays = cache.load("shapes", _shapes_fingerprint(), _draw_shapes)
+        return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
+    raise DatasetError(f"Data set '{name}' is not known; expected one of {', '.join(DATASETS)}.")
+
+
+def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the training images into those that train and those that validate.
+
+    Args:
+        num_images: number of training images.
+        fraction: share that validates, rounded to whole images, at least one.
+        seed: the recipe's seed; the same on every backend.
+
+    Returns:
+        Indices that train and indices that validate, int64, each ascending.
+
+    Raises:
+        DatasetError: if no image would be left to train.
+    """
+    count = max(1, round(num_images * fraction))
+    if count >= num_images:
+        raise DatasetError(
+            f"{count} of {num_images} training images would validate, and none would train; "
+            "set data.validation_fraction lower."
+        )
+    order = random_stream(seed, "split").permutation(num_images)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def describe_dataset(dataset: Dataset) -> dict[str, object]:
+    """What is in a data set.
+
+    Returns:
+        `name`, `class_names`, `image_shape`, and `splits`: for `train` and `test` the `num_images`,
+        `per_class` (counts) and `channel_means` (fractions from 0 to 1).
+    """
+    splits = {}
+    for split in ("train", "test"):
+        images = getattr(dataset, f"{split}_images")
+        labels = getattr(dataset, f"{split}_labels")
+        splits[split] = {
+            "num_images": len(images),
+            "per_class": np.bincount(labels, minlength=dataset.num_classes).tolist(),
+            "channel_means": (images.mean(axis=(0, 1, 2), dtype="float64") / 255).tolist(),
+        }
+    return {
+        "name": dataset.name,
+        "class_names": list(dataset.class_names),
+        "image_shape": list(dataset.image_shape),
+        "splits": splits,
+    }
+
+
+def _load_cifar10(data_dir: Path, progress: Progress | None) -> Dataset:
+    cifar10.check_prepared(data_dir)
+    arrays = cache.load(
+        "cifar10", cifar10.source_fingerprint(data_dir), lambda: _read_cifar10(data_dir, progress)
+    )
+    return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
+
+
+def _read_cifar10(data_dir: Path, progress: Progress | None) -> dict[str, np.ndarray]:
+    arrays = {}
+    for split in ("train", "test"):
+        tell = progress and (lambda done, total, s=split: progress(f"decode {s}", done, total))
+        images, labels = cifar10.read_split(split, data_dir, tell)
+        arrays |= {f"{split}_images": images, f"{split}_labels": labels.astype("int32")}
+    return arrays
+
+
+def _shapes_fingerprint() -> str:
+    return f"{SHAPES_SPLITS} {Path(shapes.__file__).read_text('utf-8')}"
+
+
+def _draw_shapes() -> dict[str, np.ndarray]:
+    arrays = {}
+    for split, (num_images, seed) in SHAPES_SPLITS.items():
+        images, labels = shapes.draw(num_images, seed)
+        arrays |= {f"{split}_images": images, f"{split}_labels": labels.astype("int32")}
+    return arrays

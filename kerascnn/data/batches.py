@@ -1,0 +1,76 @@
+"""Batches of training images; their order and their augmentation depend on the seed alone."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+from kerascnn.seeds import random_stream
+
+# Images augmented in one go: enough to make the cost of a call small, few enough to stay in cache.
+IMAGES_PER_BLOCK = 1000
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Batches for `model.fit(batches, shuffle=False)`.
+
+    The order of an epoch is drawn from (seed, epoch), the augmentation of an image from (seed,
+    epoch, its position in that order), whatever the backend and the batch size. Many batches are
+    augmented in one go, the next ones in a thread while these train.
+
+    Args:
+        images: uint8 (num_images, height, width, channels).
+        labels: int32 (num_images,).
+        batch_size: images a batch; the last batch of an epoch may be smaller.
+        seed: the recipe's seed.
+        augmentation: an `ImageAugmentation` layer, or None.
+        indices: the images that train; all where None.
+    """
+
+    def __init__(self, images, labels, batch_size, seed, augmentation=None, indices=None):
+        super().__init__()
+        self.images, self.labels = images, labels
+        self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
+        self.indices = np.arange(len(images)) if indices is None else indices
+        self.epoch = 0
+        self._batches_per_block = max(1, IMAGES_PER_BLOCK // batch_size)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="augment")
+        self._blocks: dict[tuple[int, int], Future] = {}
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.indices) // self.batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of the images in the order of an epoch, counted from 0."""
+        return random_stream(self.seed, "order", epoch).permutation(self.indices)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        block, batch = divmod(index, self._batches_per_block)
+        images, labels = self._block(block)
+        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        return images[rows], labels[rows]
+
+    def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        epoch = self.epoch
+        is_last = (block + 1) * self._batches_per_block >= self.num_batches
+        wanted = [(epoch, block), (epoch + 1, 0) if is_last else (epoch, block + 1)]
+        blocks = {
+            key: self._blocks.get(key) or self._thread.submit(self._make_block, *key)
+            for key in wanted
+        }
+        self._blocks = blocks
+        return blocks[wanted[0]].result()
+
+    def _make_block(self, epoch: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+        start = block * self._batches_per_block * self.batch_size
+        stop = start + self._batches_per_block * self.batch_size
+        rows = self.order(epoch)[start:stop]
+        images = self.images[rows]
+        if self.augmentation is not None:
+            self.augmentation.seek(epoch, start)
+            images = keras.ops.convert_to_numpy(self.augmentation(images, training=True))
+        return images, self.labels[rows]

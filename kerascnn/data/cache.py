@@ -1,0 +1,93 @@
+"""Arrays decoded once, kept in a per-user cache directory and memory-mapped from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+# Part of every key: raise it when the layout of an entry changes.
+LAYOUT = 2
+CHECKSUMS = "checksums.json"
+
+Arrays = dict[str, np.ndarray]
+
+
+def cache_directory() -> Path:
+    """`KERASCNN_CACHE_DIR`, else the user's cache directory as the platform has it."""
+    chosen = os.environ.get("KERASCNN_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("kerascnn")
+
+
+def load(name: str, fingerprint: str, build: Callable[[], Arrays]) -> Arrays:
+    """The arrays of an entry; built and stored where it is missing, damaged, or of another source.
+
+    Two processes may ask at once: each builds, and the first to finish is kept. Where the cache
+    cannot be written, the arrays are returned from memory.
+
+    Args:
+        name: of the data set.
+        fingerprint: of its source; another fingerprint is another entry.
+        build: makes the arrays.
+
+    Returns:
+        Name to array, read-only, and memory-mapped where they are stored.
+    """
+    digest = hashlib.sha256(f"{LAYOUT} {fingerprint}".encode()).hexdigest()[:16]
+    entry = cache_directory() / f"{name}-{digest}"
+    arrays = _read(entry) or _store(entry, build())
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
+
+
+def _read(entry: Path) -> Arrays | None:
+    try:
+        checksums = json.loads((entry / CHECKSUMS).read_text())
+        arrays = {key: np.load(entry / f"{key}.npy", mmap_mode="r") for key in checksums}
+        intact = all(_checksum(array) == checksums[key] for key, array in arrays.items())
+    except Exception:  # a damaged header makes numpy raise whatever its parser does
+        return None
+    return arrays if arrays and intact else None
+
+
+def _store(entry: Path, arrays: Arrays) -> Arrays:
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=entry.parent, prefix=f"{entry.name}.") as temporary:
+            made = Path(temporary) / "entry"
+            made.mkdir()
+            for key, array in arrays.items():
+                np.save(made / f"{key}.npy", array)
+            checksums = {key: _checksum(array) for key, array in arrays.items()}
+            (made / CHECKSUMS).write_text(json.dumps(checksums))
+            _put(made, entry)
+    except OSError:
+        return arrays
+    return _read(entry) or arrays
+
+
+def _put(made: Path, entry: Path) -> None:
+    try:
+        made.rename(entry)
+    except OSError:
+        # Another process was first, or what is there is damaged.
+        if _read(entry) is None:
+            shutil.rmtree(entry, ignore_errors=True)
+            made.rename(entry)
+
+
+def _checksum(array: np.ndarray) -> int:
+    layout = zlib.crc32(f"{array.dtype.str} {array.shape}".encode())
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1), layout)

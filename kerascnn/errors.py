@@ -1,0 +1,55 @@
+"""Everything that kerascnn raises on purpose.
+
+    KerascnnError
+    ├── BackendError        the Keras backend is unknown or not installed
+    ├── DatasetError        a data set is missing, damaged, or cannot be prepared
+    ├── ImageError          a file is not a picture that can be used
+    ├── ModelError          a model is not one that can be used here
+    ├── RecipeError         a recipe is unknown or says something that cannot be
+    ├── RunError            a run is unknown, incomplete, or cannot be written
+    └── TrainingError       training cannot go on, for instance because the loss is not finite
+
+and `TrainingInterrupted`, which is a KeyboardInterrupt that knows its run. Each message says what
+was given, what was expected, and what to do. The command line prints the message in one line and
+exits with status 1.
+"""
+
+
+class KerascnnError(Exception):
+    """Base of every error that kerascnn raises on purpose."""
+
+
+class BackendError(KerascnnError):
+    """The Keras backend is unknown or not installed."""
+
+
+class DatasetError(KerascnnError):
+    """A data set is missing, damaged, or cannot be prepared."""
+
+
+class ImageError(KerascnnError):
+    """A file is not a picture that can be used."""
+
+
+class ModelError(KerascnnError):
+    """A model is not one that can be used here."""
+
+
+class RecipeError(KerascnnError):
+    """A recipe is unknown or says something that cannot be."""
+
+
+class RunError(KerascnnError):
+    """A run is unknown, incomplete, or cannot be written."""
+
+
+class TrainingError(KerascnnError):
+    """Training cannot go on."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was interrupted; `run` holds the epochs until then."""
+
+    def __init__(self, run):
+        super().__init__(f"training of run '{run.name}' was interrupted")
+        self.run = run

@@ -1,0 +1,179 @@
+"""Measure a run's best model on the test images, and store predictions, metrics and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerascnn import metrics, plots
+from kerascnn.backend import require_backend
+from kerascnn.data import Dataset, load_dataset
+from kerascnn.errors import RunError
+from kerascnn.recipe import Recipe
+from kerascnn.run import Run
+from kerascnn.seeds import random_stream
+
+BATCH_SIZE = 500
+# The figure of examples: so many that are right and so many that are wrong.
+NUM_RIGHT, NUM_WRONG = 10, 5
+
+
+def evaluate(
+    run: Run, data_dir: str | Path | None = None, dataset: Dataset | None = None
+) -> dict[str, object]:
+    """Predict the test images with the epoch of lowest validation loss.
+
+    Writes `predictions.npz`, `metrics.json` and `figures/` into the run. Nothing is augmented and
+    nothing trained.
+
+    Args:
+        run: with at least one whole epoch.
+        data_dir: directory of prepared TFDS data sets, see `load_dataset`.
+        dataset: images and labels to use instead of loading the recipe's data set.
+
+    Returns:
+        The content of `metrics.json`; `kerascnn run --json` prints it. Accuracies are fractions.
+        `run`, `recipe`, `dataset`, `seed`, `backend`, `epochs`, `best_epoch` (from 1),
+        `best_val_loss`, `train_loss` (of the last epoch), `test` with `accuracy`, `low`, `high`
+        (95 % Wilson interval), `loss`, `num_images`, `per_class` (list of `name`, `accuracy`,
+        `low`, `high`, `count`, `reported`) and `confusion` (rows are true classes), `reported`
+        (what the study gave for the recipe), `diagnosis` (see `metrics.diagnose`) and
+        `wall_seconds`.
+
+    Raises:
+        RunError: if the run has no model, or one that cannot be loaded.
+        DatasetError: if the data set cannot be loaded.
+    """
+    require_backend()
+    recipe = run.recipe
+    dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
+    probabilities = predict(load_best_model(run), dataset.test_images)
+    predictions = probabilities.argmax(axis=1).astype("int32")
+    labels = np.asarray(dataset.test_labels)
+    run.write_predictions(probabilities=probabilities, predictions=predictions, labels=labels)
+    measured = summarize(run, recipe, dataset.class_names, labels, probabilities)
+    run.write_metrics(measured)
+    write_figures(run, measured, dataset, probabilities)
+    return measured
+
+
+def load_best_model(run: Run) -> keras.Model:
+    """The run's model at the lowest validation loss, loaded in Keras's safe mode.
+
+    Raises:
+        RunError: if there is none yet, or it cannot be loaded.
+    """
+    if not run.best_path.exists():
+        raise RunError(f"Run '{run.name}' has no best.keras yet: {run.status}.")
+    try:
+        return keras.saving.load_model(run.best_path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RunError(f"best.keras of run '{run.name}' cannot be loaded: {reason}") from None
+
+
+def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Class probabilities, float32 (num_images, num_classes), from a model that gives logits."""
+    logits = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def summarize(
+    run: Run,
+    recipe: Recipe,
+    class_names: tuple[str, ...],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+) -> dict[str, object]:
+    """The content of `metrics.json`, see `evaluate`."""
+    history, environment = run.read_history(), run.read_environment()
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
+    best = metrics.best_epoch(history["val_loss"])
+    return {
+        "run": str(run.path),
+        "recipe": recipe.name,
+        "dataset": recipe.data.dataset,
+        "seed": recipe.train.seed,
+        "backend": environment["backend"],
+        "epochs": len(history["epoch"]),
+        "best_epoch": best,
+        "best_val_loss": history["val_loss"][best - 1],
+        "train_loss": history["loss"][-1],
+        "test": _summarize_test(recipe, class_names, confusion, labels, probabilities),
+        "reported": _reported_for(recipe),
+        "diagnosis": metrics.diagnose(history, confusion, list(class_names)),
+        "wall_seconds": environment.get("wall_seconds"),
+    }
+
+
+def write_figures(
+    run: Run, measured: dict, dataset: Dataset, probabilities: np.ndarray
+) -> list[Path]:
+    """Draw loss curves, examples, the confusion matrix and accuracy per class into the run."""
+    title = f"{measured['recipe']} on {measured['dataset']}, seed {measured['seed']}"
+    reported, test, names = measured["reported"], measured["test"], list(dataset.class_names)
+    chosen = _choose_examples(dataset.test_labels, probabilities, measured["seed"])
+    rows = test["per_class"]
+    columns = {
+        key: np.array([row[key] for row in rows], "float64") for key in ("accuracy", "low", "high")
+    }
+    figures = {
+        "history": plots.plot_history(run.read_history(), title, reported),
+        "examples": plots.plot_examples(
+            dataset.test_images[chosen],
+            dataset.test_labels[chosen],
+            probabilities[chosen].argmax(axis=1),
+            probabilities[chosen],
+            names,
+            f"{title}: right and wrong test images, drawn at random",
+        ),
+        "confusion": plots.plot_confusion(np.array(test["confusion"]), names, title),
+        "per_class": plots.plot_per_class(
+            **columns,
+            class_names=names,
+            title=title,
+            reported={row["name"]: row["reported"] for row in rows if row["reported"] is not None},
+            overall=test["accuracy"],
+        ),
+    }
+    return [run.write_figure(name, figure) for name, figure in figures.items()]
+
+
+def _summarize_test(recipe, class_names, confusion, labels, probabilities) -> dict[str, object]:
+    right, total = int(np.trace(confusion)), int(confusion.sum())
+    low, high = metrics.wilson_interval(right, total)
+    figures = recipe.reported.per_class if _is_reported(recipe) else {}
+    return {
+        "accuracy": right / total,
+        "low": low,
+        "high": high,
+        "loss": metrics.cross_entropy(labels, probabilities),
+        "num_images": total,
+        "per_class": [
+            {"name": name, **row, "reported": figures[name].value if name in figures else None}
+            for name, row in zip(class_names, metrics.per_class(confusion), strict=True)
+        ],
+        "confusion": confusion.tolist(),
+    }
+
+
+def _is_reported(recipe: Recipe) -> bool:
+    """What the study reported stands for CIFAR-10 alone."""
+    return recipe.data.dataset == "cifar10"
+
+
+def _reported_for(recipe: Recipe) -> dict[str, float]:
+    if not _is_reported(recipe):
+        return {}
+    reported = recipe.reported.model_dump(exclude={"per_class", "note"}, exclude_none=True)
+    return {name: figure["value"] for name, figure in reported.items()}
+
+
+def _choose_examples(labels: np.ndarray, probabilities: np.ndarray, seed: int) -> np.ndarray:
+    """Indices of test images, the right ones first, drawn from the seed."""
+    order = random_stream(seed, "examples").permutation(len(labels))
+    is_right = probabilities[order].argmax(axis=1) == labels[order]
+    return np.concatenate([order[is_right][:NUM_RIGHT], order[~is_right][:NUM_WRONG]])

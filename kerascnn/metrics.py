@@ -1,0 +1,151 @@
+"""What numbers say about a classifier: accuracy, intervals, confusion, comparison, diagnosis.
+
+Arrays in, numbers out. `labels` and `predictions` are integers (num_images,); accuracies are
+fractions from 0 to 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# A classifier that gives one class this share of its predictions has collapsed.
+COLLAPSED_SHARE = 0.99
+# Overfitting is called so where validation loss ends this much, relatively, above its best.
+OVERFITTING_MARGIN = 0.05
+# Still improving: the best epoch lies in this last share of the epochs.
+LAST_SHARE = 0.1
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None:
+    """Share of predictions that are right; None where there are no images."""
+    return float(np.mean(labels == predictions)) if len(labels) else None
+
+
+def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean of -log p(label), natural logarithm, probabilities no lower than 1e-7."""
+    given = probabilities[np.arange(len(labels)), labels]
+    return float(-np.mean(np.log(np.maximum(given, 1e-7), dtype="float64")))
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts, int64 (num_classes, num_classes); rows are true classes, columns predicted ones."""
+    cells = np.bincount(
+        labels.astype("int64") * num_classes + predictions, minlength=num_classes**2
+    )
+    return cells.reshape(num_classes, num_classes)
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a share by Wilson's score (Wilson 1927); (0, 1) where there are no trials."""
+    if not trials:
+        return 0.0, 1.0
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def per_class(confusion: np.ndarray) -> list[dict[str, float | None]]:
+    """For each class: `accuracy` (recall), its 95 % Wilson interval `low` to `high`, and `count`.
+
+    The accuracy of a class without images is None.
+    """
+    rows = []
+    for index, row in enumerate(confusion):
+        right, count = int(row[index]), int(row.sum())
+        low, high = wilson_interval(right, count)
+        share = right / count if count else None
+        rows.append({"accuracy": share, "low": low, "high": high, "count": count})
+    return rows
+
+
+def compare_paired(
+    labels: np.ndarray, predictions_a: np.ndarray, predictions_b: np.ndarray
+) -> dict[str, float | None]:
+    """Whether two classifiers differ on the same images: McNemar's exact test (McNemar 1947).
+
+    Returns:
+        `difference` (accuracy of b less that of a; None where there are no images), `only_a` and
+        `only_b` (images that only one has right) and `p_value`, two-sided: how often chance alone
+        divides those images as unevenly.
+    """
+    right_a, right_b = predictions_a == labels, predictions_b == labels
+    only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
+    difference = (only_b - only_a) / len(labels) if len(labels) else None
+    return {
+        "difference": difference,
+        "only_a": only_a,
+        "only_b": only_b,
+        "p_value": _sign_test(only_a, only_b),
+    }
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p-values adjusted for being many, by Holm's step-down method (Holm 1979), in their order."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = np.empty(len(p_values)), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, highest)
+    return adjusted.tolist()
+
+
+def best_epoch(val_loss: list[float]) -> int:
+    """Epoch of the lowest validation loss, counted from 1; the first of several."""
+    return int(np.argmin(val_loss)) + 1
+
+
+def diagnose(
+    history: dict[str, list[float]], confusion: np.ndarray, class_names: list[str]
+) -> list[dict[str, object]]:
+    """What a teacher would notice; each finding has a `kind` and a `message`.
+
+    Kinds: `collapsed` (with `class`), `overfitting` (with `since_epoch` and `gap`),
+    `still_improving` (with `best_epoch`).
+    """
+    collapsed = _diagnose_collapse(confusion, class_names)
+    if collapsed:
+        return [collapsed]
+    found = _diagnose_overfitting(history) or _diagnose_unfinished(history)
+    return [found] if found else []
+
+
+def _sign_test(one: int, other: int) -> float:
+    if not one + other:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(one, one + other).pvalue)
+
+
+def _diagnose_collapse(confusion: np.ndarray, class_names: list[str]) -> dict[str, object] | None:
+    predicted = confusion.sum(axis=0)
+    share = predicted.max() / max(1, predicted.sum())
+    if len(class_names) < 2 or share < COLLAPSED_SHARE:
+        return None
+    name = class_names[int(predicted.argmax())]
+    message = f"collapsed: {share:.1%} of the images are called {name}, whatever they show"
+    return {"kind": "collapsed", "class": name, "share": float(share), "message": message}
+
+
+def _diagnose_overfitting(history: dict[str, list[float]]) -> dict[str, object] | None:
+    val_loss, loss = history["val_loss"], history["loss"]
+    best = best_epoch(val_loss)
+    rises = val_loss[-1] > val_loss[best - 1] * (1 + OVERFITTING_MARGIN)
+    if best == len(val_loss) or not rises or loss[-1] >= loss[best - 1]:
+        return None
+    gap = val_loss[-1] - loss[-1]
+    message = (
+        f"overfitting since epoch {best}: validation loss rose from {val_loss[best - 1]:.3f} to "
+        f"{val_loss[-1]:.3f} while training loss fell to {loss[-1]:.3f} (gap {gap:.3f})"
+    )
+    return {"kind": "overfitting", "since_epoch": best, "gap": gap, "message": message}
+
+
+def _diagnose_unfinished(history: dict[str, list[float]]) -> dict[str, object] | None:
+    epochs = len(history["val_loss"])
+    best = best_epoch(history["val_loss"])
+    if best <= epochs - max(1, round(epochs * LAST_SHARE)):
+        return None
+    message = f"still improving at the end: epoch {best} of {epochs} is the best; try more epochs"
+    return {"kind": "still_improving", "best_epoch": best, "message": message}

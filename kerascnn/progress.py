@@ -1,0 +1,94 @@
+"""What a person sees while a network trains: a live display, or plain lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+# The display reads the running losses this often, in seconds: each reading waits for the device.
+REFRESH_SECONDS = 0.25
+
+
+class TrainingDisplay(keras.callbacks.Callback):
+    """Shows epoch, step, losses, accuracy, images per second and time left.
+
+    Args:
+        console: where to; a live display where it is a terminal, a line an epoch otherwise.
+        batch_size: images a step.
+    """
+
+    def __init__(self, console: Console, batch_size: int):
+        super().__init__()
+        self.console, self.batch_size = console, batch_size
+        self.progress = _build_progress(console) if console.is_terminal else None
+
+    def on_train_begin(self, logs=None):
+        self.start = time.monotonic()
+        self.steps, self.epochs = self.params["steps"], self.params["epochs"]
+        self.refreshed = 0.0
+        if self.progress:
+            self.progress.start()
+            self.all_epochs = self.progress.add_task(
+                "epochs", total=self.steps * self.epochs, shown="", count=f"0/{self.epochs}"
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self.epoch_start = epoch, time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        if self.progress and now - self.refreshed > REFRESH_SECONDS:
+            self.refreshed = now
+            rate = (batch + 1) * self.batch_size / (now - self.epoch_start)
+            shown = (
+                f"step {batch + 1}/{self.steps}  loss {float(logs['loss']):.3f}  "
+                f"accuracy {float(logs['accuracy']):.1%}  {rate:,.0f} images/s"
+            )
+            self.progress.update(
+                self.all_epochs,
+                completed=self.epoch * self.steps + batch + 1,
+                shown=shown,
+                count=f"{self.epoch + 1}/{self.epochs}",
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = time.monotonic()
+        left = (now - self.start) / (epoch + 1) * (self.epochs - epoch - 1)
+        line = (
+            f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  "
+            f"accuracy {logs['accuracy']:.1%}  val_loss {logs['val_loss']:.4f}  "
+            f"val_accuracy {logs['val_accuracy']:.1%}  {now - self.epoch_start:.1f} s"
+        )
+        if left:
+            line += f"  {_duration(left)} left"
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Take the live display away; called also where training stops early."""
+        if self.progress:
+            self.progress.stop()
+
+
+def _build_progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("epoch {task.fields[count]}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[shown]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

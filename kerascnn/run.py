@@ -1,0 +1,327 @@
+"""A run directory: what a run leaves behind, and the only place that spells its file names.
+
+runs/adam-lr0.001-seed0-20261123-101500/
+  recipe.toml        the resolved recipe; `kerascnn run` takes it too
+  environment.json   versions, backend, device, threads, git commit, wall time
+  history.csv        a row an epoch, written as the epoch ends
+  best.keras         the model at the lowest validation loss; plain Keras loads it
+  predictions.npz    probabilities, predictions and labels of the test images
+  metrics.json       test accuracy, per class with intervals, confusion, what was reported
+  figures/*.png
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.errors import RecipeError, RunError
+from kerascnn.recipe import Recipe, load_recipe
+
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+PREDICTIONS = ("probabilities", "predictions", "labels")
+# The end of a run's name, local time.
+TIME_FORMAT = "%Y%m%d-%H%M%S"
+
+
+class Run:
+    """One run directory.
+
+    Args:
+        path: the directory; it holds a `recipe.toml`.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Run('{self.path}')"
+
+    @property
+    def name(self) -> str:
+        """Name of the directory."""
+        return self.path.resolve().name
+
+    @property
+    def best_path(self) -> Path:
+        """The model at the lowest validation loss."""
+        return self.path / "best.keras"
+
+    @property
+    def metrics_path(self) -> Path:
+        """What `evaluate` measured."""
+        return self.path / "metrics.json"
+
+    @property
+    def figures_path(self) -> Path:
+        """Directory of the figures."""
+        return self.path / "figures"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe.
+
+        Raises:
+            RunError: if it is missing or damaged.
+        """
+        try:
+            return load_recipe(self.path / "recipe.toml")
+        except RecipeError as error:
+            raise RunError(f"Run '{self.name}' has no usable recipe. {error}") from None
+
+    @property
+    def status(self) -> str:
+        """`finished`, `trained` (not evaluated), or `3 of 50 epochs`."""
+        epochs, done = self.recipe.train.epochs, len(self.read_history()["epoch"])
+        if done < epochs:
+            return f"{done} of {epochs} epochs"
+        return "finished" if self.metrics_path.exists() else "trained"
+
+    def describe(self) -> dict[str, object]:
+        """A line about the run, also where it is unfinished or damaged.
+
+        Returns:
+            `run`, `recipe`, `dataset`, `seed`, `status`, `best_epoch`, `best_val_loss` and test
+            `accuracy` (a fraction), None where not known.
+        """
+        row = dict.fromkeys(
+            ("recipe", "dataset", "seed", "best_epoch", "best_val_loss", "accuracy")
+        )
+        row = {"run": self.name, **row}
+        try:
+            recipe = self.recipe
+            row |= {
+                "recipe": recipe.name,
+                "dataset": recipe.data.dataset,
+                "seed": recipe.train.seed,
+            }
+            row["status"] = self.status
+            val_loss = self.read_history()["val_loss"]
+            if val_loss:
+                best = min(val_loss)
+                row |= {"best_epoch": val_loss.index(best) + 1, "best_val_loss": best}
+            if self.metrics_path.exists():
+                row["accuracy"] = self.read_metrics()["test"]["accuracy"]
+        except RunError as error:
+            row["status"] = f"damaged: {error}"
+        return row
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Store the resolved recipe."""
+        header = f"# kerascnn run {self.name}/recipe.toml\n\n"
+        self._write("recipe.toml", lambda path: path.write_text(header + recipe.to_toml(), "utf-8"))
+
+    def write_environment(self, environment: dict[str, object]) -> None:
+        """Store where and with what the run was made."""
+        self._write_json("environment.json", environment)
+
+    def read_environment(self) -> dict[str, object]:
+        """Where and with what the run was made.
+
+        Raises:
+            RunError: if the file is missing or damaged.
+        """
+        return self._read_json("environment.json")
+
+    def append_history(self, row: dict[str, float]) -> None:
+        """Add an epoch's row; its keys are `HISTORY_COLUMNS`."""
+        rows = [*self._history_rows(), row]
+        self._write("history.csv", lambda path: path.write_text(_to_csv(rows), "utf-8"))
+
+    def read_history(self) -> dict[str, list[float]]:
+        """Columns of the history, a value an epoch; epochs count from 1; empty before the first.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
+        rows = self._history_rows()
+        return {column: [row[column] for row in rows] for column in HISTORY_COLUMNS}
+
+    def write_best(self, save: Callable[[Path], object]) -> None:
+        """Store the best model; `save` is called with a path that ends in `.keras`."""
+        self._write(self.best_path.name, save)
+
+    def write_predictions(self, **arrays: np.ndarray) -> None:
+        """Store arrays over the test images."""
+        self._write("predictions.npz", lambda path: np.savez(path, **arrays))
+
+    def read_predictions(self) -> dict[str, np.ndarray]:
+        """Arrays over the test images: `probabilities`, `predictions`, `labels`.
+
+        Raises:
+            RunError: if the run was not evaluated, or the file is damaged.
+        """
+        try:
+            # numpy leaves a file open that it opened and cannot read.
+            with open(self.path / "predictions.npz", "rb") as file, np.load(file) as stored:
+                return {name: stored[name] for name in PREDICTIONS}
+        except FileNotFoundError:
+            raise self._not_evaluated() from None
+        except Exception as error:  # numpy and zipfile raise many kinds
+            raise self._damaged("predictions.npz", error) from None
+
+    def write_metrics(self, metrics: dict[str, object]) -> None:
+        """Store what `evaluate` measured."""
+        self._write_json(self.metrics_path.name, metrics)
+
+    def read_metrics(self) -> dict[str, object]:
+        """What `evaluate` measured.
+
+        Raises:
+            RunError: if the run was not evaluated, or the file is damaged.
+        """
+        if not self.metrics_path.exists():
+            raise self._not_evaluated()
+        measured = self._read_json(self.metrics_path.name)
+        test = measured.get("test")
+        if not isinstance(test, dict) or "accuracy" not in test:
+            raise self._damaged(self.metrics_path.name, "it has no test accuracy")
+        return measured
+
+    def write_figure(self, name: str, figure) -> Path:
+        """Store a matplotlib Figure as `figures/NAME.png`."""
+        return self._write(
+            f"figures/{name}.png", lambda path: figure.savefig(path, dpi=150, format="png")
+        )
+
+    def _not_evaluated(self) -> RunError:
+        return RunError(
+            f"Run '{self.name}' was not evaluated yet: `kerascnn evaluate {self.path}` does it."
+        )
+
+    def _damaged(self, file_name: str, reason: object) -> RunError:
+        reason = " ".join(str(getattr(reason, "strerror", None) or reason).split())
+        message = f"{file_name} of run '{self.name}' is damaged ({reason})."
+        if file_name in ("predictions.npz", self.metrics_path.name):
+            message += f" `kerascnn evaluate {self.path}` writes it anew."
+        return RunError(message)
+
+    def _history_rows(self) -> list[dict[str, float]]:
+        try:
+            text = (self.path / "history.csv").read_text("utf-8")
+            return _from_csv(text)
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, csv.Error) as error:
+            raise self._damaged("history.csv", error) from None
+
+    def _write_json(self, name: str, content: dict[str, object]) -> None:
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        self._write(name, lambda path: path.write_text(text, "utf-8"))
+
+    def _read_json(self, name: str) -> dict[str, object]:
+        try:
+            content = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._damaged(name, error) from None
+        if not isinstance(content, dict):
+            raise self._damaged(name, "it holds no JSON object")
+        return content
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> Path:
+        """Write a file so that under its final name is either all of it or what was before."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
+                written = Path(temporary) / path.name
+                write(written)
+                os.replace(written, path)
+        except OSError as error:
+            raise RunError(f"'{path}' cannot be written: {error.strerror or error}.") from None
+        return path
+
+
+def create_run(recipe: Recipe, runs_dir: str | Path = "runs") -> Run:
+    """Make a run directory of a new name, with the recipe in it.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    stem = f"{recipe.name}-seed{recipe.train.seed}-{datetime.now():{TIME_FORMAT}}"
+    try:
+        Path(runs_dir).mkdir(parents=True, exist_ok=True)
+        run = Run(_make_directory(Path(runs_dir), stem))
+    except OSError as error:
+        raise RunError(f"No run can be made in '{runs_dir}': {error.strerror}.") from None
+    run.write_recipe(recipe)
+    return run
+
+
+def list_runs(runs_dir: str | Path = "runs") -> list[Run]:
+    """All runs in a directory, the oldest first."""
+    recipes = Path(runs_dir).glob("*/recipe.toml")
+    return [Run(path.parent) for path in sorted(recipes, key=_made_at)]
+
+
+def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
+    """Find a run by its directory, by its name or a unique part of it, or `latest`.
+
+    Raises:
+        RunError: if there is none, or more than one.
+    """
+    if os.path.isfile(Path(name) / "recipe.toml"):
+        return Run(name)
+    runs = list_runs(runs_dir)
+    if not runs:
+        raise RunError(f"There is no run in '{runs_dir}'; `kerascnn run adam-lr0.001` makes one.")
+    if str(name) == "latest":
+        return runs[-1]
+    found = [run for run in runs if str(name) in run.name]
+    exact = [run for run in found if run.name == str(name)]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if found:
+        some = ", ".join(run.name for run in found[:3]) + (", ..." if len(found) > 3 else "")
+        raise RunError(
+            f"'{name}' fits {len(found)} runs in '{runs_dir}' ({some}); give more of it."
+        )
+    raise RunError(f"No run in '{runs_dir}' has '{name}' in its name; `kerascnn runs` lists them.")
+
+
+def _make_directory(runs_dir: Path, stem: str) -> Path:
+    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+        try:
+            path = runs_dir / (stem + suffix)
+            path.mkdir()
+            return path
+        except FileExistsError:
+            continue
+    raise FileExistsError(17, "there are a thousand runs of this second")
+
+
+def _made_at(recipe_path: Path) -> tuple[str, int, float]:
+    # The time and number in the name, which survive a copy; the clock of the file without them.
+    written = recipe_path.stat().st_mtime
+    found = re.search(r"-(\d{8}-\d{6})(?:-(\d+))?$", recipe_path.parent.name)
+    if not found:
+        return f"{datetime.fromtimestamp(written):{TIME_FORMAT}}", 1, written
+    return found[1], int(found[2] or 1), written
+
+
+def _from_csv(text: str) -> list[dict[str, float]]:
+    header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+    if tuple(header) != HISTORY_COLUMNS:
+        raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
+    rows = [dict(zip(HISTORY_COLUMNS, map(float, line), strict=True)) for line in lines]
+    if not all(math.isfinite(value) for row in rows for value in row.values()):
+        raise ValueError("it holds a number that is not finite")
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+
+
+def _to_csv(rows: list[dict[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

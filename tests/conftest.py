@@ -1,0 +1,45 @@
+"""The few things that many tests share."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# One thread: tests are small, and the same seed gives the same bits for one thread count.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As kerascnn does, but before any test imports keras first.
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+SHARED = Path(__file__).parents[2] / "shared" / "tensorflow_datasets"
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir():
+    """Directory of real CIFAR-10, prepared: TFDS_DATA_DIR, else beside the checkout."""
+    for directory in (os.environ.get("TFDS_DATA_DIR"), SHARED):
+        if directory and (Path(directory) / "cifar10").is_dir():
+            return Path(directory).resolve()
+    pytest.skip("real CIFAR-10 is neither at TFDS_DATA_DIR nor beside the checkout")
+
+
+@pytest.fixture(scope="session")
+def prepared_once(tmp_path_factory):
+    """Data directory of a tiny prepared CIFAR-10, to read only."""
+    from fake_cifar10 import prepare_tiny
+
+    return prepare_tiny(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def prepared(prepared_once, tmp_path):
+    """A tiny prepared CIFAR-10 of one's own, to damage."""
+    return Path(shutil.copytree(prepared_once, tmp_path / "data"))
+
+
+@pytest.fixture(autouse=True)
+def own_directories(tmp_path_factory, tmp_path, monkeypatch):
+    """Each test works in an empty directory; all share one cache, which is not the user's."""
+    cache = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("KERASCNN_CACHE_DIR", str(cache))
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,256 @@
+"""The command line, run for real: once as a process, otherwise in this one."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from kerascnn.cli import main
+
+COMMAND = [sys.executable, "-m", "kerascnn"]
+
+
+@pytest.fixture(scope="module")
+def shapes_runs(tmp_path_factory):
+    """A directory with two real runs on shapes, of seeds 0 and 1, and the first one's output."""
+    directory = tmp_path_factory.mktemp("shapes")
+    outputs = []
+    for seed in ("0", "1"):
+        arguments = ["--dataset", "shapes", "--epochs", "2", "--batch-size", "50", "--seed", seed]
+        outputs.append(
+            subprocess.run(
+                [*COMMAND, "run", "adam-lr0.001", *arguments],
+                cwd=directory,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        )
+    return directory, outputs[0]
+
+
+@pytest.fixture
+def in_shapes_runs(shapes_runs, monkeypatch):
+    monkeypatch.chdir(shapes_runs[0])
+    return shapes_runs[0]
+
+
+@pytest.fixture
+def kerascnn(monkeypatch, capsys):
+    """Call the command line; gives exit status, standard output and standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kerascnn", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_run_shows_tables_and_leaves_a_whole_run_directory(shapes_runs):
+    directory, done = shapes_runs
+    assert "not CIFAR-10 numbers" in done.stdout
+    assert "95 % interval" in done.stdout
+    assert "overall" in done.stdout
+    assert "reported" not in done.stdout.replace("nothing that was reported", "").replace(
+        "was reported compares", ""
+    )
+    run = next((directory / "runs").glob("*-seed0-*"))
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "recipe.toml",
+        "environment.json",
+        "history.csv",
+        "best.keras",
+        "predictions.npz",
+        "metrics.json",
+        "figures",
+    }
+    figures = {path.stem: path.stat().st_size for path in (run / "figures").iterdir()}
+    assert set(figures) == {"history", "examples", "confusion", "per_class"}
+    assert min(figures.values()) > 10_000
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(shapes_runs):
+    _, done = shapes_runs
+    lines = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert "val_loss" in lines[0]
+    assert "\x1b" not in done.stderr + done.stdout
+
+
+def test_a_short_run_learns_clearly_more_than_chance(in_shapes_runs, kerascnn):
+    status, out, _ = kerascnn("evaluate", "seed0", "--json")
+    measured = json.loads(out)
+    assert status == 0
+    assert 0.2 < measured["test"]["accuracy"] < 0.97
+    assert measured["test"]["loss"] < np.log(10)
+
+
+def test_json_of_evaluate_is_what_the_run_stores(in_shapes_runs, kerascnn):
+    _, out, _ = kerascnn("evaluate", "seed0", "--json")
+    run = next(in_shapes_runs.glob("runs/*-seed0-*"))
+    assert json.loads(out) == json.loads((run / "metrics.json").read_text())
+
+
+def test_the_stored_recipe_runs_again_to_the_same_numbers(in_shapes_runs, kerascnn, tmp_path):
+    run = next(in_shapes_runs.glob("runs/*-seed0-*"))
+    status, out, _ = kerascnn(
+        "run", str(run / "recipe.toml"), "--runs-dir", str(tmp_path), "--json"
+    )
+    assert status == 0
+    again = json.loads(out)
+    first = json.loads((run / "metrics.json").read_text())
+    assert again["test"]["per_class"] == first["test"]["per_class"]
+    assert again["best_val_loss"] == first["best_val_loss"]
+
+
+def test_runs_lists_both(in_shapes_runs, kerascnn):
+    _, out, _ = kerascnn("runs", "--json")
+    rows = json.loads(out)
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert {row["status"] for row in rows} == {"finished"}
+    assert "%" in kerascnn("runs")[1]
+
+
+def test_compare_judges_each_class(in_shapes_runs, kerascnn):
+    status, out, _ = kerascnn("compare", "seed0", "seed1", "--json")
+    comparison = json.loads(out)
+    assert status == 0
+    assert len(comparison["per_class"]) == 10
+    predictions = [
+        np.load(next(in_shapes_runs.glob(f"runs/*-seed{seed}-*/predictions.npz")))
+        for seed in (0, 1)
+    ]
+    accuracies = [np.mean(each["predictions"] == each["labels"]) for each in predictions]
+    assert comparison["overall"]["difference"] == pytest.approx(accuracies[1] - accuracies[0])
+    assert "exceeds chance" in kerascnn("compare", "seed0", "seed1")[1]
+
+
+def test_augmentations_writes_a_picture(kerascnn, tmp_path):
+    status, _, err = kerascnn(
+        "augmentations", "--dataset", "shapes", "--images", "2", "-o", "a.png"
+    )
+    assert status == 0
+    assert "a.png" in err
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_data_info_counts_classes(kerascnn):
+    status, out, _ = kerascnn("data", "info", "shapes", "--json")
+    assert status == 0
+    assert json.loads(out)["splits"]["test"]["per_class"] == [100] * 10
+
+
+def test_recipes_lists_all_six(kerascnn):
+    _, out, _ = kerascnn("recipes", "--json")
+    assert len(json.loads(out)) == 6
+    table = kerascnn("recipes")[1]
+    assert "sgd-lr0.01-augmented" in table
+
+
+def test_recipes_show_prints_the_file_itself(kerascnn):
+    import tomllib
+
+    _, out, _ = kerascnn("recipes", "show", "adam-lr0.1")
+    assert out.startswith("# kerascnn run adam-lr0.1")
+    assert tomllib.loads(out)["train"]["learning_rate"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "adam-lr0.01"], ["'adam-lr0.01' is not known", "adam-lr0.001"]),
+        (["run", "nowhere.toml"], ["no recipe file 'nowhere.toml'"]),
+        (["run", "adam-lr0.001", "--epochs", "0"], ["train.epochs = 0"]),
+        (["run", "adam-lr0.001", "--set", "train.learning_rat=1"], ["train.learning_rate"]),
+        (["run", "adam-lr0.001", "--set", "train.learning_rate"], ["KEY=VALUE"]),
+        (["run", "adam-lr0.001", "--dataset", "cifar11"], ["'cifar11'", "shapes"]),
+        (
+            ["run", "adam-lr0.001", "--data-dir", "empty"],
+            ["--data-dir", "data prepare --archive", "--dataset shapes"],
+        ),
+        (["evaluate"], ["no run in 'runs'", "kerascnn run adam-lr0.001"]),
+        (["evaluate", "x", "--runs-dir", "none"], ["no run in 'none'"]),
+        (["data", "prepare", "--archive", "missing.tar.gz"], ["missing.tar.gz"]),
+        (["augmentations", "--dataset", "shapes", "-o", "no/such/a.png"], ["cannot be written"]),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_1(kerascnn, monkeypatch, tmp_path, arguments, words):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
+    status, out, err = kerascnn(*arguments)
+    assert status == 1
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert all(word in lines[0] for word in words), lines[0]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fly"], ["run"], ["run", "a", "--epochs", "many"], ["compare", "a"]]
+)
+def test_wrong_usage_exits_2(kerascnn, arguments):
+    assert kerascnn(*arguments)[0] == 2
+
+
+def test_help_imports_neither_keras_nor_torch_and_is_quick():
+    code = (
+        "import sys, time; start = time.perf_counter(); from kerascnn.cli import main\n"
+        "sys.argv = ['kerascnn', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'keras', 'torch', 'matplotlib', 'tensorflow_datasets', 'scipy', 'pydantic'}\n"
+        "print(sorted(slow & set(sys.modules)), time.perf_counter() - start)"
+    )
+    done = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    last = [each.stdout.splitlines()[-1] for each in done]
+    assert all(line.startswith("[] ") for line in last)
+    assert min(float(line.split()[-1]) for line in last) < 0.5
+
+
+def test_version_names_backend_device_and_versions(kerascnn):
+    status, out, _ = kerascnn("--version")
+    import keras
+
+    assert status == 0
+    assert f"backend {keras.config.backend()} on " in out
+    assert f"keras {keras.__version__}" in out
+
+
+def test_interrupt_leaves_a_valid_run_and_exits_130(tmp_path):
+    process = subprocess.Popen(
+        [*COMMAND, "run", "sgd-lr0.01", "--dataset", "shapes", "--epochs", "500"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(tmp_path.glob("runs/*/best.keras")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Interrupted." in err
+    assert "of 500 epochs" in err
+    run = next(tmp_path.glob("runs/*"))
+    done = subprocess.run(
+        [*COMMAND, "evaluate", str(run), "--json"], capture_output=True, text=True, check=True
+    )
+    rows = (run / "history.csv").read_text().strip().splitlines()
+    assert json.loads(done.stdout)["epochs"] == len(rows) - 1

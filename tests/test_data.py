@@ -1,0 +1,118 @@
+"""Data sets by name: what they hold, how they are split, and what cannot be loaded."""
+
+import time
+
+import numpy as np
+import pytest
+
+from kerascnn.data import DATASETS, describe_dataset, load_dataset, split_validation
+from kerascnn.errors import DatasetError
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERASCNN_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+        return load_dataset("shapes")
+
+
+def test_cifar10_is_the_real_one_and_loads_from_the_cache_within_a_second(cifar10_dir):
+    load_dataset("cifar10", cifar10_dir)
+    start = time.monotonic()
+    dataset = load_dataset("cifar10", cifar10_dir)
+    seconds = time.monotonic() - start
+    description = describe_dataset(dataset)
+    train, test = description["splits"]["train"], description["splits"]["test"]
+    assert (train["num_images"], train["per_class"]) == (50_000, [5000] * 10)
+    assert (test["num_images"], test["per_class"]) == (10_000, [1000] * 10)
+    assert train["channel_means"] == pytest.approx([0.4914, 0.4822, 0.4465], abs=5e-5)
+    assert (description["image_shape"], dataset.num_classes) == ([32, 32, 3], 10)
+    assert description["class_names"][::9] == ["airplane", "truck"]
+    assert seconds < 1
+
+
+def test_progress_tells_what_is_decoded_and_an_interrupt_leaves_no_entry(
+    cifar10_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KERASCNN_CACHE_DIR", str(tmp_path / "own"))
+    told = []
+
+    def progress(*given):
+        told.append(given)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_dataset("cifar10", cifar10_dir, progress)
+    assert told == [("decode train", 1000, 50_000), ("decode train", 2000, 50_000)]
+    assert not (tmp_path / "own").exists()
+
+
+def test_arrays_have_the_promised_types_and_are_read_only(shapes):
+    for split, size in (("train", 5000), ("test", 1000)):
+        images, labels = getattr(shapes, f"{split}_images"), getattr(shapes, f"{split}_labels")
+        assert (images.shape, images.dtype) == ((size, 32, 32, 3), np.uint8)
+        assert (labels.shape, labels.dtype) == ((size,), np.int32)
+        assert not images.flags.writeable
+        assert not labels.flags.writeable
+    assert (shapes.image_shape, shapes.num_classes) == ((32, 32, 3), len(shapes.class_names))
+
+
+def test_training_and_test_pictures_of_shapes_differ(shapes):
+    training = {image.tobytes() for image in shapes.train_images}
+    assert not any(image.tobytes() in training for image in shapes.test_images)
+
+
+def test_description_counts_and_averages(shapes):
+    description = describe_dataset(shapes)
+    test = description["splits"]["test"]
+    assert (description["name"], description["image_shape"]) == ("shapes", [32, 32, 3])
+    assert test["per_class"] == [100] * 10
+    green = shapes.test_images[..., 1].astype("float64").mean() / 255
+    assert test["channel_means"][1] == pytest.approx(green)
+
+
+def test_unknown_data_set_lists_the_known_ones():
+    with pytest.raises(
+        DatasetError, match=r"^Data set 'mnist' is not known; .* cifar10, shapes\.$"
+    ):
+        load_dataset("mnist")
+    assert DATASETS == ("cifar10", "shapes")
+
+
+def test_cifar10_that_is_not_prepared_names_the_ways_on(tmp_path):
+    with pytest.raises(DatasetError, match="kerascnn data prepare") as caught:
+        load_dataset("cifar10", tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_split_divides_all_images_by_the_fraction():
+    training, validation = split_validation(50, 0.2, seed=3)
+    assert (len(training), len(validation)) == (40, 10)
+    assert sorted([*training, *validation]) == list(range(50))
+    for indices in (training, validation):
+        assert indices.dtype == np.int64
+        assert (np.diff(indices) > 0).all()
+
+
+def test_split_depends_on_the_seed_alone():
+    first, again, other = (split_validation(1000, 0.2, seed)[1] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    # 200 of 1000, drawn twice, have about 40 in common.
+    assert 15 < len(np.intersect1d(first, other)) < 80
+
+
+def test_split_stays_as_it_was():
+    # Another value means that every run of an old recipe validates on other images.
+    assert split_validation(10, 0.3, seed=0)[1].tolist() == [4, 8, 9]
+
+
+def test_split_validates_with_one_image_at_least():
+    training, validation = split_validation(10, 0.001, seed=0)
+    assert (len(training), len(validation)) == (9, 1)
+
+
+@pytest.mark.parametrize(("num_images", "fraction"), [(1, 0.2), (10, 0.96), (0, 0.5)])
+def test_split_that_leaves_nothing_to_train_is_refused(num_images, fraction):
+    with pytest.raises(DatasetError, match=r"none would train; set data\.validation_fraction"):
+        split_validation(num_images, fraction, seed=0)
