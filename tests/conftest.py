@@ -37,9 +37,13 @@ def prepared(prepared_once, tmp_path):
     return Path(shutil.copytree(prepared_once, tmp_path / "data"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """One cache for all tests and the processes that they start, which is not the user's."""
+    os.environ["KERASCNN_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
-def own_directories(tmp_path_factory, tmp_path, monkeypatch):
-    """Each test works in an empty directory; all share one cache, which is not the user's."""
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("KERASCNN_CACHE_DIR", str(cache))
+def own_directory(tmp_path, monkeypatch):
+    """Each test works in an empty directory."""
     monkeypatch.chdir(tmp_path)
