@@ -6,7 +6,7 @@
     run = kerascnn.train(recipe)
     metrics = kerascnn.evaluate(run)
 
-Importing this package imports neither Keras nor torch; the names below are resolved when first used.
+Importing this package imports neither Keras nor torch; the names below are resolved when used.
 It does settle the Keras backend: `KERAS_BACKEND` where that is set, torch otherwise.
 """
 

@@ -10,9 +10,9 @@ import numpy as np
 
 # A classifier that gives one class this share of its predictions has collapsed.
 COLLAPSED_SHARE = 0.99
-# Overfitting is called so where validation loss ends this much, relatively, above its best.
+# Overfitting is called so where validation loss at the end lies this much above its best.
 OVERFITTING_MARGIN = 0.05
-# Still improving: the best epoch lies in this last share of the epochs.
+# The end of a run is this last share of its epochs. Still improving: the best epoch lies there.
 LAST_SHARE = 0.1
 
 
@@ -95,6 +95,11 @@ def best_epoch(val_loss: list[float]) -> int:
     return int(np.argmin(val_loss)) + 1
 
 
+def last_epochs(epochs: int) -> int:
+    """How many epochs count as the end of a run."""
+    return max(1, round(epochs * LAST_SHARE))
+
+
 def diagnose(
     history: dict[str, list[float]], confusion: np.ndarray, class_names: list[str]
 ) -> list[dict[str, object]]:
@@ -131,13 +136,16 @@ def _diagnose_collapse(confusion: np.ndarray, class_names: list[str]) -> dict[st
 def _diagnose_overfitting(history: dict[str, list[float]]) -> dict[str, object] | None:
     val_loss, loss = history["val_loss"], history["loss"]
     best = best_epoch(val_loss)
-    rises = val_loss[-1] > val_loss[best - 1] * (1 + OVERFITTING_MARGIN)
-    if best == len(val_loss) or not rises or loss[-1] >= loss[best - 1]:
+    # One epoch's validation loss is noisy; so are losses under dropout and augmentation, which may
+    # lie above validation's to the end.
+    ending = float(np.median(val_loss[-last_epochs(len(val_loss)) :]))
+    lowest, gap = val_loss[best - 1], ending - loss[-1]
+    has_risen = ending > lowest * (1 + OVERFITTING_MARGIN)
+    if not has_risen or gap <= 0 or loss[-1] >= loss[best - 1]:
         return None
-    gap = val_loss[-1] - loss[-1]
     message = (
-        f"overfitting since epoch {best}: validation loss rose from {val_loss[best - 1]:.3f} to "
-        f"{val_loss[-1]:.3f} while training loss fell to {loss[-1]:.3f} (gap {gap:.3f})"
+        f"overfitting since epoch {best}: validation loss rose from {lowest:.3f} to {ending:.3f} "
+        f"while training loss fell to {loss[-1]:.3f} (gap {gap:.3f})"
     )
     return {"kind": "overfitting", "since_epoch": best, "gap": gap, "message": message}
 
@@ -145,7 +153,7 @@ def _diagnose_overfitting(history: dict[str, list[float]]) -> dict[str, object] 
 def _diagnose_unfinished(history: dict[str, list[float]]) -> dict[str, object] | None:
     epochs = len(history["val_loss"])
     best = best_epoch(history["val_loss"])
-    if best <= epochs - max(1, round(epochs * LAST_SHARE)):
+    if best <= epochs - last_epochs(epochs):
         return None
     message = f"still improving at the end: epoch {best} of {epochs} is the best; try more epochs"
     return {"kind": "still_improving", "best_epoch": best, "message": message}

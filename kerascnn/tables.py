@@ -27,8 +27,11 @@ def table_per_class(measured: dict) -> Table:
     if has_reported:
         table.add_column("reported", justify="right")
         table.add_column("difference", justify="right")
-    table.add_column("")
     marks = _marks(rows)
+    table.add_column("")
+    if marks:
+        table.caption = Text("▲ the three strongest classes, ▼ the three weakest")
+        table.caption_justify = "left"
     for row in rows:
         table.add_row(*_accuracy_cells(row, has_reported), marks.get(row["name"], ""))
     table.add_section()
@@ -159,8 +162,8 @@ def _marks(rows: list[dict]) -> dict[str, str]:
     ranked = sorted((row for row in rows if row["accuracy"] is not None), key=_by_accuracy)
     if len(ranked) < 6 or ranked[2]["accuracy"] == ranked[-3]["accuracy"]:
         return {}
-    weakest = {row["name"]: f"▼ weakest {rank}" for rank, row in enumerate(ranked[:3], 1)}
-    strongest = {row["name"]: f"▲ strongest {rank}" for rank, row in enumerate(ranked[:-4:-1], 1)}
+    weakest = {row["name"]: f"▼ {rank}" for rank, row in enumerate(ranked[:3], 1)}
+    strongest = {row["name"]: f"▲ {rank}" for rank, row in enumerate(ranked[:-4:-1], 1)}
     return weakest | strongest
 
 

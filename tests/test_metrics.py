@@ -196,6 +196,18 @@ def test_single_epoch_is_still_improving():
     assert "epoch 1 of 1" in found["message"]
 
 
+def test_one_noisy_last_epoch_is_not_overfitting():
+    loss = np.linspace(1.0, 0.2, 30).tolist()
+    val_loss = [*np.linspace(1.0, 0.5, 20), *[0.5] * 9, 0.6]
+    assert metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES) == []
+    val_loss[-2:] = [0.6, 0.6]
+    assert metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES)[0]["kind"] == "overfitting"
+
+
+def test_validation_loss_below_training_loss_is_not_overfitting():
+    assert metrics.diagnose(history([0.5] + [0.56] * 9, [0.7] * 9 + [0.6]), HEALTHY, NAMES) == []
+
+
 def test_run_that_overfits_is_not_told_to_train_longer():
     val_loss, loss = [1.0] * 18 + [0.9, 1.2], [1.0] * 19 + [0.5]
     assert kinds(metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES)) == ["overfitting"]

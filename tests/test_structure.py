@@ -11,15 +11,15 @@ import kerascnn
 ROOT = Path(kerascnn.__file__).parent
 # A module imports only from those before it. A new module takes its place here.
 ORDER = """
-errors seeds images recipe backend
-data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
+errors seeds recipe backend
+data.cache data.shapes data.cifar10 data.preparation data data.batches
 augment model steps.torch steps run train
-metrics compare filters plots tables activations taps evaluate survey subject progress
+metrics compare plots tables evaluate progress
 cli.output cli.evaluate cli.augmentations cli.data cli.recipes cli.run cli.runs cli __main__
 """.split()  # noqa: SIM905
 MEASURE_OR_SHOW = ORDER[ORDER.index("metrics") : ORDER.index("progress")]
-NEVER_KERAS = {"errors", "seeds", "images", "recipe", "run"} | {
-    "metrics", "compare", "filters", "plots", "tables",
+NEVER_KERAS = {"errors", "seeds", "recipe", "run"} | {
+    "metrics", "compare", "plots", "tables",
 }  # fmt: skip
 # These may use Keras inside a function, not when they are imported.
 LIGHT = [name for name in ORDER if name.startswith(("backend", "cli", "data"))]
