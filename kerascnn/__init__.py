@@ -37,11 +37,15 @@ _HOMES = {
     "Run": "run",
     "find_run": "run",
     "list_runs": "run",
+    "TopActivations": "activations",
+    "feature_maps": "activations",
+    "top_activations": "activations",
+    "truncate": "activations",
     "train": "train",
     "evaluate": "evaluate",
 }
 
-_NEED_KERAS = {"augment", "evaluate", "model", "train"}
+_NEED_KERAS = {"activations", "augment", "evaluate", "model", "train"}
 
 __all__ = ["__version__", *_HOMES]
 

@@ -2,11 +2,13 @@
 
     KerascnnError
     ├── BackendError        the Keras backend is unknown or not installed
+    ├── BenchError          a peer of the bench failed
     ├── DatasetError        a data set is missing, damaged, or cannot be prepared
     ├── ImageError          a file is not a picture that can be used
     ├── ModelError          a model is not one that can be used here
     ├── RecipeError         a recipe is unknown or says something that cannot be
     ├── RunError            a run is unknown, incomplete, or cannot be written
+    ├── SelectionError      what was asked for, such as a filter or a class, is not there
     └── TrainingError       training cannot go on, for instance because the loss is not finite
 
 and `TrainingInterrupted`, which is a KeyboardInterrupt that knows its run. Each message says what
@@ -21,6 +23,10 @@ class KerascnnError(Exception):
 
 class BackendError(KerascnnError):
     """The Keras backend is unknown or not installed."""
+
+
+class BenchError(KerascnnError):
+    """A peer of the bench failed."""
 
 
 class DatasetError(KerascnnError):
@@ -41,6 +47,10 @@ class RecipeError(KerascnnError):
 
 class RunError(KerascnnError):
     """A run is unknown, incomplete, or cannot be written."""
+
+
+class SelectionError(KerascnnError):
+    """What was asked for, such as a filter, a class or an image, is not there."""
 
 
 class TrainingError(KerascnnError):

@@ -51,7 +51,7 @@ class Data(Section):
     """Which labelled images to use.
 
     Attributes:
-        dataset: name of a data set, `cifar10` or `shapes`.
+        dataset: name of a data set, `cifar10` or `shapes`, or a folder of classes.
         validation_fraction: share of the training images, drawn from the seed, that validate.
     """
 

@@ -7,12 +7,14 @@ runs/adam-lr0.001-seed0-20261123-101500/
   best.keras         the model at the lowest validation loss; plain Keras loads it
   predictions.npz    probabilities, predictions and labels of the test images
   metrics.json       test accuracy, per class with intervals, confusion, what was reported
+  activations.npz    one number an image, filter and score, of the layers looked at
   figures/*.png
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -61,6 +63,11 @@ class Run:
     def metrics_path(self) -> Path:
         """What `evaluate` measured."""
         return self.path / "metrics.json"
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether predictions and metrics of the test images are there."""
+        return self.metrics_path.exists() and (self.path / "predictions.npz").exists()
 
     @property
     def figures_path(self) -> Path:
@@ -188,11 +195,50 @@ class Run:
             raise self._damaged(self.metrics_path.name, "it has no test accuracy")
         return measured
 
+    def read_activations(self, key: str) -> dict[str, np.ndarray]:
+        """Arrays kept under a key by `add_activations`; empty where there are none.
+
+        What was measured on another `best.keras` than the one that is there does not count.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
+        stored = self._read_all_activations()
+        prefix = f"{key}/"
+        return {
+            name.removeprefix(prefix): array
+            for name, array in stored.items()
+            if name.startswith(prefix)
+        }
+
+    def add_activations(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+        """Keep arrays under a key, beside those under other keys."""
+        stored = self._read_all_activations() | {f"{key}/{name}": a for name, a in arrays.items()}
+        stored["model"] = np.array(self._best_digest())
+        self._write("activations.npz", lambda path: np.savez(path, **stored))
+
     def write_figure(self, name: str, figure) -> Path:
         """Store a matplotlib Figure as `figures/NAME.png`."""
         return self._write(
             f"figures/{name}.png", lambda path: figure.savefig(path, dpi=150, format="png")
         )
+
+    def _read_all_activations(self) -> dict[str, np.ndarray]:
+        path = self.path / "activations.npz"
+        if not path.exists() or not self.best_path.exists():
+            return {}
+        try:
+            with path.open("rb") as file, np.load(file) as stored:
+                arrays = dict(stored)
+        except Exception as error:
+            raise RunError(
+                f"activations.npz of run '{self.name}' is damaged ({error}); remove '{path}', "
+                "and it is measured again."
+            ) from None
+        return arrays if str(arrays.pop("model", "")) == self._best_digest() else {}
+
+    def _best_digest(self) -> str:
+        return hashlib.sha256(self.best_path.read_bytes()).hexdigest()
 
     def _not_evaluated(self) -> RunError:
         return RunError(

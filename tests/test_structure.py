@@ -11,18 +11,21 @@ import kerascnn
 ROOT = Path(kerascnn.__file__).parent
 # A module imports only from those before it. A new module takes its place here.
 ORDER = """
-errors seeds recipe backend
-data.cache data.shapes data.cifar10 data.preparation data data.batches
+errors seeds images recipe backend
+data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
 augment model steps.torch steps run train
-metrics compare plots tables evaluate progress
-cli.output cli.evaluate cli.augmentations cli.data cli.recipes cli.run cli.runs cli __main__
+metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
+progress
+cli.output cli.evaluate cli.augmentations cli.data cli.look cli.recipes cli.run cli.runs
+cli __main__
 """.split()  # noqa: SIM905
 MEASURE_OR_SHOW = ORDER[ORDER.index("metrics") : ORDER.index("progress")]
-NEVER_KERAS = {"errors", "seeds", "recipe", "run"} | {
-    "metrics", "compare", "plots", "tables",
+NEVER_KERAS = {"errors", "seeds", "images", "recipe", "run"} | {
+    "metrics", "compare", "filters", "plots", "filter_plots", "tables",
 }  # fmt: skip
 # These may use Keras inside a function, not when they are imported.
 LIGHT = [name for name in ORDER if name.startswith(("backend", "cli", "data"))]
+LIGHT += ["survey", "subject", "look"]  # what a run keeps is shown without Keras
 LIGHT.remove("data.batches")
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
 
@@ -103,7 +106,8 @@ def test_what_must_start_quickly_imports_keras_only_when_used(module):
 
 
 def test_matplotlib_is_imported_by_plots_only():
-    assert [module for module in ORDER if "matplotlib" in packages(module)] == ["plots"]
+    found = {module for module in ORDER if "matplotlib" in packages(module)}
+    assert found == {"plots", "filter_plots"}
 
 
 def test_typer_is_imported_by_the_command_line_only():

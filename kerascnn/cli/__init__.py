@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from kerascnn.cli import augmentations, data, evaluate, recipes, run, runs
+from kerascnn.cli import augmentations, data, evaluate, look, recipes, run, runs
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
 
@@ -38,6 +38,11 @@ app.add_typer(recipes.app, name="recipes")
 app.command("runs")(runs.runs)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
+app.command("top-activations")(look.top_activations)
+app.command("feature-maps")(look.feature_maps)
+app.command("filters")(look.filters)
+app.command("explain-filter")(look.explain_filter)
+app.command("predict")(look.predict)
 app.add_typer(data.app, name="data")
 app.command("augmentations")(augmentations.augmentations)
 

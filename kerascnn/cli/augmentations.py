@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import DataDir, complete_recipe, remark
+from kerascnn.cli.output import DataDir, complete_recipe, remark, save_figure
 
 
 def augmentations(
     recipe: Annotated[
         str, typer.Argument(help="A recipe that augments.", autocompletion=complete_recipe)
     ] = "adam-lr0.001",
-    dataset: Annotated[str | None, typer.Option(help="Data set: cifar10 or shapes.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set: cifar10, shapes, or a folder.")
+    ] = None,
     images: Annotated[int, typer.Option(min=1, max=50, help="Training images to show.")] = 6,
     draws: Annotated[int, typer.Option(min=1, max=50, help="Draws of each.")] = 7,
     seed: Annotated[int | None, typer.Option(help="Draws images and augmentation.")] = None,
@@ -37,7 +39,7 @@ def augmentations(
     originals = _choose(loaded.train_images, images, resolved.train.seed)
     title = f"{resolved.name}: training images of {loaded.name}, and draws of their augmentation"
     drawn = sample_augmentation(resolved, originals, draws)
-    _save(plot_augmentations(originals, drawn, title), output)
+    save_figure(plot_augmentations(originals, drawn, title), output)
     remark(f"Wrote {output}.")
 
 
@@ -45,12 +47,3 @@ def _choose(images, count: int, seed: int):
     from kerascnn.seeds import random_stream
 
     return images[random_stream(seed, "examples").permutation(len(images))[:count]]
-
-
-def _save(figure, output: Path) -> None:
-    from kerascnn.errors import RunError
-
-    try:
-        figure.savefig(output, dpi=150, format="png")
-    except OSError as error:
-        raise RunError(f"'{output}' cannot be written: {error.strerror}.") from None

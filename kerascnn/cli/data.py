@@ -17,7 +17,7 @@ app = typer.Typer(help="Show or prepare data sets.", no_args_is_help=True)
 
 @app.command()
 def info(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or shapes.")] = "cifar10",
+    dataset: Annotated[str, typer.Argument(help="cifar10, shapes, or a folder.")] = "cifar10",
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:

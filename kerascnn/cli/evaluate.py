@@ -14,6 +14,7 @@ from kerascnn.cli.output import (
     build_data_progress,
     out,
     print_json,
+    remark_problems,
 )
 
 
@@ -85,7 +86,7 @@ def show(run, measured: dict) -> None:
 
 
 def load_with_progress(name: str, data_dir: Path | None):
-    """Load a data set with a bar while it is decoded for the first time."""
+    """Load a data set with a bar while it is decoded for the first time; name unusable files."""
     from kerascnn.data import load_dataset
 
     with build_data_progress() as progress:
@@ -97,4 +98,6 @@ def load_with_progress(name: str, data_dir: Path | None):
             count = f"{done:,}/{total:,} images"
             progress.update(tasks[what], completed=done, count=count)
 
-        return load_dataset(name, data_dir, tell)
+        dataset = load_dataset(name, data_dir, tell)
+    remark_problems(dataset.problems)
+    return dataset

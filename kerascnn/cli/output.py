@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,6 +66,14 @@ def remark(text: str, style: str = "") -> None:
     err.print(Text(text, style=style), soft_wrap=True)
 
 
+def remark_problems(problems: Sequence[str], most: int = 10) -> None:
+    """Say on standard error which files were passed over, the first ones in full."""
+    for problem in problems[:most]:
+        remark(f"Skipped: {problem}", "yellow")
+    if len(problems) > most:
+        remark(f"Skipped: {len(problems) - most} more files.", "yellow")
+
+
 def build_data_progress() -> Progress:
     """Bars on standard error, for images decoded or bytes fetched; each task says its `count`."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -78,6 +87,21 @@ def build_data_progress() -> Progress:
         transient=True,
         disable=not err.is_terminal,  # it would leave an empty line
     )
+
+
+def save_figure(figure, path: Path) -> Path:
+    """Write a matplotlib Figure as a PNG file.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    from kerascnn.errors import RunError
+
+    try:
+        figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be written: {error.strerror}.") from None
+    return path
 
 
 def fail(error: Exception, status: int = 1) -> int:

@@ -19,7 +19,10 @@ def run(
         ),
     ],
     dataset: Annotated[
-        str | None, typer.Option(help="Data set: cifar10, or shapes (embedded, no download).")
+        str | None,
+        typer.Option(
+            help="Data set: cifar10, shapes (embedded, no download), or a folder of classes."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     seed: Annotated[
@@ -48,7 +51,7 @@ def run(
         "train.batch_size": batch_size,
     }
     values |= {key: value for key, value in given.items() if value is not None}
-    resolved = load_recipe(recipe).with_values(values)
+    resolved = _with_absolute_folder(load_recipe(recipe).with_values(values))
 
     from kerascnn.backend import require_backend
     from kerascnn.cli.evaluate import load_with_progress, show
@@ -65,6 +68,16 @@ def run(
         print_json(measured)
     else:
         show(trained, measured)
+
+
+def _with_absolute_folder(recipe):
+    """The recipe, so that it means the same folder from everywhere."""
+    from kerascnn.data import DATASETS
+
+    name = recipe.data.dataset
+    if name in DATASETS or not Path(name).is_dir():
+        return recipe
+    return recipe.with_values({"data.dataset": str(Path(name).resolve())})
 
 
 def _train(recipe, dataset, runs_dir: Path, fast: bool):

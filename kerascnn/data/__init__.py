@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerascnn.data import cache, cifar10, shapes
+from kerascnn.data import cache, cifar10, folder, shapes
 from kerascnn.errors import DatasetError
 from kerascnn.seeds import random_stream
 
@@ -24,10 +26,12 @@ class Dataset:
     """Images and labels of the training and the test split.
 
     Attributes:
-        name: one of `DATASETS`.
+        name: one of `DATASETS`, or the path of a folder.
         class_names: name of each label.
         train_images, test_images: uint8 (num_images, height, width, 3), read-only.
         train_labels, test_labels: int32 (num_images,).
+        fingerprint: of a folder; another one where its files are others.
+        problems: a message for each file of a folder that could not be read.
     """
 
     name: str
@@ -36,6 +40,8 @@ class Dataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    fingerprint: str = ""
+    problems: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -54,7 +60,7 @@ def load_dataset(
     """Load a data set, from the cache where it was decoded before.
 
     Args:
-        name: `cifar10` or `shapes`.
+        name: `cifar10`, `shapes`, or a folder of pictures, see `kerascnn.data.folder`.
         data_dir: directory of prepared TFDS data sets; else `TFDS_DATA_DIR`, else TFDS's default.
         progress: called with (what is done, images done, images in all) while images are decoded.
 
@@ -66,7 +72,23 @@ def load_dataset(
     if name == "shapes":
         arrays = cache.load("shapes", _shapes_fingerprint(), _draw_shapes)
         return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
-    raise DatasetError(f"Data set '{name}' is not known; expected one of {', '.join(DATASETS)}.")
+    if is_dataset(name):
+        return _load_folder(Path(name).resolve())
+    raise DatasetError(
+        f"Data set '{name}' is not known; expected {', '.join(DATASETS)}, or a folder with a "
+        "sub-folder of pictures for each class."
+    )
+
+
+def is_dataset(name: str) -> bool:
+    """Whether a name means a data set: a known one, or a folder of folders that are not hidden."""
+    path = Path(name)
+    try:
+        return name in DATASETS or (
+            path.is_dir() and any(each.is_dir() and each.name[0] != "." for each in path.iterdir())
+        )
+    except OSError:
+        return False
 
 
 def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -123,6 +145,21 @@ def _load_cifar10(data_dir: Path, progress: Progress | None) -> Dataset:
         "cifar10", cifar10.source_fingerprint(data_dir), lambda: _read_cifar10(data_dir, progress)
     )
     return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
+
+
+def _load_folder(root: Path) -> Dataset:
+    class_names, splits = folder.find_files(root)
+    fingerprint = folder.fingerprint(splits)
+
+    def read() -> dict[str, np.ndarray]:
+        arrays, problems = folder.read_files(splits)
+        # As an array, so that the cache keeps them too.
+        return arrays | {"problems": np.frombuffer(json.dumps(problems).encode(), "uint8")}
+
+    arrays = cache.load("folder", fingerprint, read)
+    problems = json.loads(arrays.pop("problems").tobytes())
+    digest = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+    return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=tuple(problems))
 
 
 def _read_cifar10(data_dir: Path, progress: Progress | None) -> dict[str, np.ndarray]:

@@ -39,8 +39,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="augment")
         self._blocks: dict[tuple[int, int], Future] = {}
 
-    @property
-    def num_batches(self) -> int:
+    def __len__(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.indices) // self.batch_size)
 
@@ -56,7 +55,7 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         epoch = self.epoch
-        is_last = (block + 1) * self._batches_per_block >= self.num_batches
+        is_last = (block + 1) * self._batches_per_block >= len(self)
         wanted = [(epoch, block), (epoch + 1, 0) if is_last else (epoch, block + 1)]
         blocks = {
             key: self._blocks.get(key) or self._thread.submit(self._make_block, *key)

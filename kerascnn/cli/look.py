@@ -1,0 +1,294 @@
+"""The commands that look inside a network: a run, or somebody's own Keras model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.text import Text
+
+from kerascnn.cli.output import (
+    DataDir,
+    Json,
+    RunsDir,
+    complete_run,
+    out,
+    print_json,
+    remark,
+    remark_problems,
+    save_figure,
+)
+
+OptionalRun = Annotated[
+    str | None,
+    typer.Argument(
+        help="A run: its directory, a unique part of its name, or `latest` (the default).",
+        autocompletion=complete_run,
+    ),
+]
+ModelFile = Annotated[
+    Path | None, typer.Option("--model", help="A .keras file instead of a run; loaded safely.")
+]
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--images",
+        help="Instead of the test images: a data set (its test images), folders or files; "
+        "repeatable.",
+    ),
+]
+Tap = Annotated[
+    Literal["conv", "bn", "relu"],
+    typer.Option(
+        help="Of the first convolution: its output, that of its batch norm, or of its ReLU."
+    ),
+]
+Layer = Annotated[
+    str | None, typer.Option(help="Any layer by name; `name:1` is the first of several uses.")
+]
+ValueRange = Annotated[
+    tuple[float, float],
+    typer.Option(metavar="LOW HIGH", help="Pixel values that the --model takes, e.g. 0 1 or -1 1."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="PNG file; else in the run's figures.")
+]
+WHOLE_RANGE = (0.0, 255.0)
+
+
+def top_activations(
+    run: OptionalRun = None,
+    filter_: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--filter", "-f", help="Number of a filter, from 1; repeatable (default: 1, 8 and 16)."
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Images for each filter.")] = 5,
+    score: Annotated[
+        Literal["mean", "max", "l2"], typer.Option(help="How a feature map becomes one number.")
+    ] = "mean",
+    tap: Tap = "relu",
+    layer: Layer = None,
+    model: ModelFile = None,
+    images: Images = None,
+    value_range: ValueRange = WHOLE_RANGE,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Show the images that excite a filter most."""
+    from kerascnn.look import top_images
+    from kerascnn.tables import table_top
+
+    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
+    name = subject.layer(tap, layer)
+    answer = top_images(subject, filter_, k, score, name)
+    remark_problems(subject.shown.problems)
+    if json:
+        print_json(answer.rows)
+    else:
+        title = f"Highest {score} activation of {name}"
+        for row in answer.rows:
+            out.print(table_top(row, f"{title}, filter {row['filter']}"))
+
+    from kerascnn.filter_plots import plot_top_activations
+
+    numbers = "-".join(str(row["filter"]) for row in answer.rows)
+    figure = plot_top_activations(
+        answer.drawing,
+        subject.all_class_names,
+        f"{subject.name}: images with the highest {score} activation of {name}",
+    )
+    _save(figure, subject, f"top-activations-{name}-{numbers}", output)
+
+
+def feature_maps(
+    run: OptionalRun = None,
+    filters: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all|LIST",
+            help="How many, from the first (default: 8); or `all`; or a list such as 1,8,16.",
+        ),
+    ] = None,
+    class_: Annotated[
+        list[str] | None, typer.Option("--class", help="An image of this class; repeatable.")
+    ] = None,
+    image: Annotated[
+        list[int] | None, typer.Option("--image", help="Index of an image, from 0; repeatable.")
+    ] = None,
+    tap: Tap = "relu",
+    layer: Layer = None,
+    model: ModelFile = None,
+    images: Images = None,
+    value_range: ValueRange = WHOLE_RANGE,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Show what a layer makes of some images that the model gets right."""
+    from kerascnn.look import choose_images, maps_of
+    from kerascnn.tables import table_maps
+
+    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
+    name = subject.layer(tap, layer)
+    chosen = choose_images(subject, class_, image)
+    answer = maps_of(subject, chosen, filters, name)
+    remark_problems(subject.shown.problems)
+    if json:
+        print_json(answer.rows)
+    else:
+        out.print(table_maps(answer.rows, f"Mean activation of {name}"))
+
+    from kerascnn.filter_plots import plot_feature_maps
+
+    figure = plot_feature_maps(answer.drawing, f"{subject.name}: feature maps of {name}")
+    _save(figure, subject, f"feature-maps-{name}", output)
+
+
+def filters(
+    run: OptionalRun = None,
+    tap: Tap = "relu",
+    layer: Layer = None,
+    model: ModelFile = None,
+    images: Images = None,
+    value_range: ValueRange = WHOLE_RANGE,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Show all filters of a layer: kernel, dead or alive, and whose images excite them."""
+    from kerascnn.look import all_filters
+    from kerascnn.tables import table_filters
+
+    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
+    name = subject.layer(tap, layer)
+    answer = all_filters(subject, name)
+    remark_problems(subject.shown.problems)
+    if json:
+        print_json(answer.rows)
+    else:
+        out.print(table_filters(answer.rows, f"Filters of {name}"))
+        dead = [str(row["filter"]) for row in answer.rows if row["is_dead"]]
+        remark(f"Dead: {', '.join(dead)}" if dead else "No filter is dead.")
+
+    kernels = answer.drawing[0]["kernels"]
+    if kernels is None:
+        remark(f"{name} has no convolution's kernels to draw.")
+        return
+    from kerascnn.filter_plots import plot_filters
+
+    rows = [row | {"classes": [found["name"] for found in row["classes"]]} for row in answer.rows]
+    figure = plot_filters(kernels, rows, f"{subject.name}: filters of {name}")
+    _save(figure, subject, f"filters-{name}", output)
+
+
+def explain_filter(
+    number: Annotated[int, typer.Argument(metavar="FILTER", help="Number of a filter, from 1.")],
+    run: OptionalRun = None,
+    tap: Tap = "relu",
+    layer: Layer = None,
+    model: ModelFile = None,
+    images: Images = None,
+    value_range: ValueRange = WHOLE_RANGE,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Say in numbers what a filter follows: color, edges, classes."""
+    from kerascnn.look import explain
+    from kerascnn.tables import table_correlations, table_kernel
+
+    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
+    name = subject.layer(tap, layer)
+    answer = explain(subject, number, name)
+    remark_problems(subject.shown.problems)
+    row = answer.rows[0]
+    if json:
+        print_json(row)
+    else:
+        out.print(table_kernel(row))
+        out.print(table_correlations(row))
+        out.print(Text(f"Filter {number} of {name} {row['sentence']}."))
+
+    from kerascnn.filter_plots import plot_explanation
+
+    figure = plot_explanation(
+        row["correlations"],
+        answer.drawing[0]["kernel"],
+        row["classes"],
+        f"{subject.name}: filter {number} of {name}",
+        row["sentence"],
+    )
+    _save(figure, subject, f"explain-{name}-{number}", output)
+
+
+def predict(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Pictures of any size, or folders of them."),
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="A run (default: the latest).", autocompletion=complete_run),
+    ] = None,
+    model: ModelFile = None,
+    value_range: ValueRange = WHOLE_RANGE,
+    top: Annotated[int, typer.Option(min=1, help="Classes to show for each picture.")] = 5,
+    runs_dir: RunsDir = Path("runs"),
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Class probabilities of your own pictures."""
+    from kerascnn.look import predict_files
+    from kerascnn.tables import table_probabilities
+
+    subject = _subject(run, runs_dir, model, files, None, value_range)
+    answer = predict_files(subject)
+    remark_problems(subject.shown.problems)
+    if json:
+        print_json(answer.rows)
+    else:
+        out.print(table_probabilities(answer.rows, top))
+
+    from kerascnn.filter_plots import plot_probabilities
+
+    drawing = answer.drawing[0]
+    figure = plot_probabilities(
+        drawing["images"],
+        drawing["names"],
+        drawing["probabilities"],
+        subject.class_names,
+        f"{subject.name}: class probabilities",
+        top,
+    )
+    _save(figure, subject, "predictions", output)
+    if subject.shown.problems:
+        raise typer.Exit(1)
+
+
+def _subject(run, runs_dir, model, images, data_dir, value_range):
+    from kerascnn.run import find_run
+    from kerascnn.subject import Subject
+
+    if run and model:
+        raise typer.BadParameter("name a run or a --model, not both")
+    if value_range != WHOLE_RANGE and not model:
+        raise typer.BadParameter("--value-range goes with --model; a run's models take 0 to 255")
+    found = None if model else find_run(run or "latest", runs_dir)
+    return Subject(found, model, tuple(images or ()), data_dir, value_range)
+
+
+def _save(figure, subject, name: str, output: Path | None) -> None:
+    name = name.replace(":", "-").replace("/", "-")
+    if output is None and subject.run:
+        path = subject.run.write_figure(name, figure)
+    else:
+        path = save_figure(figure, output or Path(f"{name}.png"))
+    remark(f"Figure: {path}")
