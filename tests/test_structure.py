@@ -15,8 +15,8 @@ errors seeds images recipe backend
 data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
 augment model steps.torch steps run train
 metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
-progress
-cli.output cli.evaluate cli.augmentations cli.data cli.look cli.recipes cli.run cli.runs
+progress bench bench.pytorch_script bench.keras_fit bench.worker
+cli.output cli.evaluate cli.augmentations cli.bench cli.data cli.look cli.recipes cli.run cli.runs
 cli __main__
 """.split()  # noqa: SIM905
 MEASURE_OR_SHOW = ORDER[ORDER.index("metrics") : ORDER.index("progress")]

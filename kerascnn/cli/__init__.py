@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from kerascnn.cli import augmentations, data, evaluate, look, recipes, run, runs
+from kerascnn.cli import augmentations, bench, data, evaluate, look, recipes, run, runs
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
 
@@ -43,6 +43,7 @@ app.command("feature-maps")(look.feature_maps)
 app.command("filters")(look.filters)
 app.command("explain-filter")(look.explain_filter)
 app.command("predict")(look.predict)
+app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 app.command("augmentations")(augmentations.augmentations)
 
