@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -206,13 +208,25 @@ def load_model(path: Path):
         )
     if not path.is_file():
         raise ModelError(f"There is no file '{path}'.")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"'{path}' is damaged, or not what `model.save` writes: it is no archive.")
     import keras
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"'{path}' cannot be loaded: {reason}") from None
+        raise ModelError(f"'{path}' cannot be loaded: {_why_not(error)}") from None
+
+
+def _why_not(error: Exception) -> str:
+    """Keras's reason, without its advice to load what is not safe and its dump of the model."""
+    text = str(error).strip() or type(error).__name__
+    if "safe_mode" in text:
+        return "it holds a Lambda layer, which can run any code; build it of other layers."
+    missing = re.search(r"Could not locate \w+ '[^']+'", text)
+    if missing:
+        return f"{missing[0]}; only what Keras itself has can be loaded."
+    return text.splitlines()[0]
 
 
 def input_shape(model) -> tuple[int, int, int]:
