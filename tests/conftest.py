@@ -47,3 +47,22 @@ def own_cache(tmp_path_factory):
 def own_directory(tmp_path, monkeypatch):
     """Each test works in an empty directory."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def kerascnn(monkeypatch, capsys):
+    """Call the command line in this process; gives exit status, standard output and error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        from kerascnn.cli import main
+
+        monkeypatch.setattr("sys.argv", ["kerascnn", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call

@@ -9,8 +9,6 @@ import time
 import numpy as np
 import pytest
 
-from kerascnn.cli import main
-
 COMMAND = [sys.executable, "-m", "kerascnn"]
 
 
@@ -37,23 +35,6 @@ def shapes_runs(tmp_path_factory):
 def in_shapes_runs(shapes_runs, monkeypatch):
     monkeypatch.chdir(shapes_runs[0])
     return shapes_runs[0]
-
-
-@pytest.fixture
-def kerascnn(monkeypatch, capsys):
-    """Call the command line; gives exit status, standard output and standard error."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["kerascnn", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def test_run_shows_tables_and_leaves_a_whole_run_directory(shapes_runs):

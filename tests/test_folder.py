@@ -32,23 +32,6 @@ def colors(tmp_path):
     return tmp_path / "colors"
 
 
-@pytest.fixture
-def kerascnn(monkeypatch, capsys):
-    """Call the command line; gives exit status, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["kerascnn", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
 def test_classes_are_sub_folders_in_alphabetical_order(colors):
     dataset = load_dataset(str(colors))
     assert dataset.class_names == ("apple", "leaf", "sky")

@@ -19,23 +19,6 @@ from kerascnn.run import Run
 COLORS = {"apple": (200, 30, 30), "leaf": (30, 200, 30), "sky": (40, 60, 220)}
 
 
-def call(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["kerascnn", *map(str, arguments)])
-    try:
-        main()
-        status = 0
-    except SystemExit as stop:
-        status = stop.code or 0
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-@pytest.fixture
-def kerascnn(monkeypatch, capsys):
-    """Call the command line; gives exit status, standard output and standard error."""
-    return lambda *arguments: call(monkeypatch, capsys, *arguments)
-
-
 @pytest.fixture
 def answered(kerascnn):
     """Call the command line with --json; gives what it answered."""
