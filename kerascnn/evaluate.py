@@ -66,7 +66,9 @@ def load_best_model(run: Run) -> keras.Model:
         RunError: if there is none yet, or it cannot be loaded.
     """
     if not run.best_path.exists():
-        raise RunError(f"Run '{run.name}' has no best.keras yet: {run.status}.")
+        raise RunError(
+            f"Run '{run.name}' has no best.keras: {run.status}; `kerascnn runs` lists others."
+        )
     try:
         return keras.saving.load_model(run.best_path, compile=False, safe_mode=True)
     except Exception as error:

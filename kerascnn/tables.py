@@ -87,17 +87,19 @@ def table_recipes(recipes: list) -> Table:
 def table_runs(rows: list[dict]) -> Table:
     """A row a run, as `Run.describe` gives it."""
     table = _table("Runs")
-    for column in ("run", "data", "status", "best epoch", "best val. loss", "test accuracy"):
-        table.add_column(column, overflow="fold", justify="right" if " " in column else "left")
+    table.add_column("run", overflow="fold")
+    for column in ("data", "status", "loss", "test"):
+        table.add_column(column, justify="right" if column in ("loss", "test") else "left")
     for row in rows:
         table.add_row(
             escape(row["run"]),
             escape(row["dataset"] or MISSING),
             escape(row["status"]),
-            str(row["best_epoch"] or MISSING),
-            MISSING if row["best_val_loss"] is None else f"{row['best_val_loss']:.4f}",
+            MISSING if row["best_val_loss"] is None else f"{row['best_val_loss']:.3f}",
             MISSING if row["accuracy"] is None else _percent(row["accuracy"]),
         )
+    table.caption = Text("loss: lowest validation loss; test: test accuracy")
+    table.caption_justify = "left"
     return table
 
 

@@ -153,7 +153,10 @@ def test_run_without_a_model_is_an_error_of_one_line(tmp_path):
     run = create_run(RECIPE, tmp_path)
     with pytest.raises(RunError) as caught:
         evaluate(run, dataset=DATASET)
-    assert str(caught.value) == f"Run '{run.name}' has no best.keras yet: 0 of 2 epochs."
+    assert (
+        str(caught.value)
+        == f"Run '{run.name}' has no best.keras: 0 of 2 epochs; `kerascnn runs` lists others."
+    )
 
 
 def damage_text(path):

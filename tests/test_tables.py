@@ -142,14 +142,14 @@ def test_runs_show_dashes_for_what_is_not_known():
             [known | {"run": "a", "accuracy": 0.7612}, unknown | {"run": "b", "accuracy": None}]
         )
     )
-    assert rows["a"] == ["shapes", "finished", "9", "0.6780", "76.1 %"]
-    assert rows["b"] == ["–", "damaged: [/]", "–", "–", "–"]
+    assert rows["a"] == ["shapes", "finished", "0.678", "76.1 %"]
+    assert rows["b"] == ["–", "damaged: [/]", "–", "–"]
 
 
 def test_run_with_an_accuracy_and_a_loss_of_zero_shows_them():
     row = {"run": "a", "dataset": "shapes", "status": "finished", "best_epoch": 1}
     _, rows = read(tables.table_runs([row | {"best_val_loss": 0.0, "accuracy": 0.0}]))
-    assert rows["a"][3:] == ["0.0000", "0.0 %"]
+    assert rows["a"][2:] == ["0.000", "0.0 %"]
 
 
 def test_comparison_gives_each_class_and_a_verdict():
