@@ -714,7 +714,7 @@ def test_a_run_without_a_model_yet_says_so(run, kerascnn, refused):
     kerascnn("top-activations")
     run.best_path.unlink()
     for command in (["top-activations"], ["feature-maps"], ["filters"]):
-        assert f"Run '{run.name}' has no best.keras yet" in refused(*command)
+        assert f"Run '{run.name}' has no best.keras: " in refused(*command)
 
 
 @pytest.mark.parametrize(
