@@ -173,7 +173,6 @@ LOWERED = {
         layers.Flatten(),
         layers.Dense(NUM_CLASSES),
     ),
-    "dropout": lambda: body(layers.Dropout(0.4, seed=3), layers.Conv2D(5, 3)),
 }
 
 OTHER = {
@@ -195,9 +194,6 @@ OTHER = {
     ),
     "batch normalization called in training mode": lambda: body(
         lambda x: layers.BatchNormalization()(x, training=True)
-    ),
-    "dropout called in inference mode": lambda: body(
-        lambda x: layers.Dropout(0.5, seed=1)(x, training=False)
     ),
     "nested model called in inference mode": lambda: body(
         lambda x: keras.Sequential([layers.BatchNormalization()])(x, training=False)
@@ -608,14 +604,13 @@ RECIPE = load_recipe("adam-lr0.001").with_values(
 )
 
 
-def cnn(optimizer, learning_rate, momentum=0.0, dropout=0.0, seed=0):
+def cnn(optimizer, learning_rate, momentum=0.0, seed=0):
     recipe = RECIPE.with_values(
         {
             "train.optimizer": optimizer,
             "train.learning_rate": learning_rate,
             "train.momentum": momentum,
             "train.seed": seed,
-            "model.dropout": dropout,
         }
     )
     return compile_model(recipe, (16, 16, 3), NUM_CLASSES)
@@ -625,7 +620,6 @@ NETWORKS = {
     "sgd": ("sgd", 0.01),
     "sgd with momentum": ("sgd", 0.01, 0.9),
     "adam": ("adam", 0.001),
-    "adam with dropout": ("adam", 0.001, 0.0, 0.35),
 }
 
 
@@ -672,6 +666,49 @@ def test_first_step_has_the_loss_and_the_gradients_of_stock_keras():
     assert sum(np.abs(a - b).max() > 1e-3 for a, b in zip(before, moved, strict=True)) >= 10
     for variable, value, twin in zip(stock.weights, moved, fast.get_weights(), strict=True):
         np.testing.assert_allclose(twin, value, atol=1e-5, err_msg=variable.path)
+
+
+def lowered_dropout(rate, seed=3):
+    from kerascnn.steps.torch import _lower
+
+    layer = layers.Dropout(rate, seed=seed)
+    layer.build((None, 10))
+    return layer, _lower(layer)
+
+
+@torch_only
+@pytest.mark.parametrize("rate", [0.01, 0.35, 0.5, 0.9])
+def test_dropout_zeroes_its_share_and_scales_the_rest_with_the_gradient(rate):
+    import torch
+
+    _, call = lowered_dropout(rate)
+    ones = torch.ones(1001, 999, requires_grad=True)
+    dropped = call(ones, training=True)
+    share = (dropped == 0).float().mean().item()
+    deviation = (rate * (1 - rate) / ones.numel()) ** 0.5
+    assert abs(share - rate) < 5 * deviation + 2**-17  # the share is one of 2 ** 16
+    kept = dropped[dropped != 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - rate)), rtol=1e-3, atol=0)
+    dropped.sum().backward()
+    assert torch.equal(ones.grad, dropped)
+    rows = (dropped == 0).float().mean(1)
+    assert rows.std().item() == pytest.approx((rate * (1 - rate) / 999) ** 0.5, rel=0.15)
+
+
+@torch_only
+def test_dropout_depends_on_the_state_of_its_layer_alone_and_moves_it_as_keras_does():
+    import torch
+
+    (layer, call), (twin, other) = lowered_dropout(0.5), lowered_dropout(0.5)
+    ones = torch.ones(20, 30)
+    first, second = call(ones, True), call(ones, True)
+    assert not torch.equal(first, second)
+    twin(ones, training=True)  # by Keras
+    assert torch.equal(other(ones, True), second)
+    np.testing.assert_array_equal(layer.seed_generator.state, [3, 2])
+    np.testing.assert_array_equal(twin.seed_generator.state, [3, 2])
+    assert not torch.equal(lowered_dropout(0.5, seed=4)[1](ones, True), first)
+    assert call(ones, False) is ones
 
 
 @torch_only

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-
 import keras
 import numpy as np
 
@@ -18,7 +16,7 @@ class TrainingBatches(keras.utils.PyDataset):
 
     The order of an epoch is drawn from (seed, epoch), the augmentation of an image from (seed,
     epoch, its position in that order), whatever the backend and the batch size. Many batches are
-    augmented in one go, the next ones in a thread while these train.
+    augmented in one go.
 
     Args:
         images: uint8 (num_images, height, width, channels).
@@ -36,8 +34,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.indices = np.arange(len(images)) if indices is None else indices
         self.epoch = 0
         self._batches_per_block = max(1, IMAGES_PER_BLOCK // batch_size)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="augment")
-        self._blocks: dict[tuple[int, int], Future] = {}
+        self._block_key, self._block = None, None
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -49,20 +46,13 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         block, batch = divmod(index, self._batches_per_block)
-        images, labels = self._block(block)
+        # Not in a thread beside the step: its OpenMP threads would have those of torch's step
+        # sleep at each barrier, a third of the speed on two cores.
+        if self._block_key != (self.epoch, block):
+            self._block_key, self._block = (self.epoch, block), self._make_block(self.epoch, block)
+        images, labels = self._block
         rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
         return images[rows], labels[rows]
-
-    def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
-        epoch = self.epoch
-        is_last = (block + 1) * self._batches_per_block >= len(self)
-        wanted = [(epoch, block), (epoch + 1, 0) if is_last else (epoch, block + 1)]
-        blocks = {
-            key: self._blocks.get(key) or self._thread.submit(self._make_block, *key)
-            for key in wanted
-        }
-        self._blocks = blocks
-        return blocks[wanted[0]].result()
 
     def _make_block(self, epoch: int, block: int) -> tuple[np.ndarray, np.ndarray]:
         start = block * self._batches_per_block * self.batch_size

@@ -9,14 +9,17 @@ or a batch that could come out differently here is left to Keras altogether.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 import torch
 from keras import layers
 from torch.nn import functional
 
 Lowered = Callable[[torch.Tensor, bool], torch.Tensor]
+Update = Callable[[Sequence[torch.Tensor], Sequence[keras.Variable]], object]
 
 
 def chain_of_calls(model: keras.Model) -> list[keras.layers.Layer] | None:
@@ -54,6 +57,8 @@ class TorchStep:
         self.model = model
         self.lowered = [_lower(layer) for layer in _pool_before_relu(calls)]
         self.update = _update_of(model.optimizer)
+        # Keras assigns to these tensors in place.
+        self.weights = [(weight, weight.value) for weight in model.weights]
 
     @staticmethod
     def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
@@ -62,18 +67,17 @@ class TorchStep:
 
     def train(self, iterator_data: list) -> dict[str, torch.Tensor]:
         """One training step on `[(images, labels)]`, as `Model.train_function` is called."""
-        parameters = self.model.trainable_variables
-        if not parameters or not self._fits_batch(iterator_data[0]):
+        trained = [pair for pair in self.weights if pair[0].trainable]
+        if not trained or not self._fits_batch(iterator_data[0]):
             return self.model.train_step(iterator_data[0])
         images, labels = _unpack(iterator_data)
         logits = self.forward(images, training=True)
         loss = _cross_entropy(logits, labels)
-        for parameter in parameters:
-            parameter.value.grad = None
-        self.model.optimizer.scale_loss(loss).backward()
+        weights, values = zip(*trained, strict=True)
+        gradients = torch.autograd.grad(self.model.optimizer.scale_loss(loss), values)
         with torch.no_grad():
-            self.update(parameters)
-        return self._count(logits.detach(), labels, loss.detach())
+            self.update(gradients, weights)
+            return self._count(logits, labels, loss)
 
     def test(self, iterator_data: list) -> dict[str, torch.Tensor]:
         """One validation step, as `Model.test_function` is called."""
@@ -94,14 +98,18 @@ class TorchStep:
     def _count(self, logits, labels, loss) -> dict[str, torch.Tensor]:
         """Add to the sums of Keras's own metrics, and give their means."""
         count = len(labels)
-        correct = (logits.argmax(1) == labels).sum()
-        tracker, accuracy = self.model._loss_tracker, self._accuracy()
-        _add(tracker, loss * count, count)
-        _add(accuracy, correct, count)
-        return {
-            "accuracy": accuracy.total.value / accuracy.count.value,
-            "loss": tracker.total.value / tracker.count.value,
-        }
+        (total, images), (correct, labelled) = self._sums
+        total.add_(loss, alpha=count)
+        images.add_(count)
+        correct.add_((logits.argmax(1) == labels).sum())
+        labelled.add_(count)
+        return {"accuracy": correct / labelled, "loss": total / images}
+
+    @functools.cached_property
+    def _sums(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Sum and count of the loss and of the accuracy; Keras makes them with the first batch."""
+        means = self.model._loss_tracker, self.model._compile_metrics.metrics[0]
+        return [(mean.total.value, mean.count.value) for mean in means]
 
     def _fits_batch(self, batch: tuple) -> bool:
         """Whether a batch is images and one label each, without weights."""
@@ -110,9 +118,6 @@ class TorchStep:
         images, labels = batch[:2] if len(batch) > 1 else (None, None)
         rank = len(self.model.inputs[0].shape)
         return len(getattr(images, "shape", ())) == rank and len(getattr(labels, "shape", ())) == 1
-
-    def _accuracy(self) -> keras.metrics.Metric:
-        return self.model._compile_metrics.metrics[0]
 
 
 def _unpack(iterator_data: list) -> tuple[torch.Tensor, torch.Tensor]:
@@ -155,11 +160,6 @@ def _fits_layers(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
         and all(layer.activity_regularizer is None for layer in calls)
         and all(weight.regularizer is None and weight.constraint is None for weight in weights)
     )
-
-
-def _add(mean: keras.metrics.Metric, total: torch.Tensor, count: int) -> None:
-    mean.total.value.add_(total)
-    mean.count.value.add_(count)
 
 
 def _pool_before_relu(calls: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
@@ -208,14 +208,12 @@ def _convolution(layer: layers.Conv2D) -> Lowered | None:
         rate * (size // 2) if same else 0
         for size, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)
     )
+    settings = (layer.strides, padding, layer.dilation_rate, layer.groups)
+    kernel, bias = layer.kernel.value, layer.bias.value if layer.use_bias else None
 
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
-        kernel = layer.kernel.value.permute(3, 2, 0, 1)
-        bias = layer.bias.value if layer.use_bias else None
-        x = functional.conv2d(
-            _nchw(x), kernel, bias, layer.strides, padding, layer.dilation_rate, layer.groups
-        )
-        return _nhwc(x)
+        weight = kernel.permute(3, 2, 0, 1)
+        return _nhwc(functional.conv2d(_nchw(x), weight, bias, *settings))
 
     return call
 
@@ -224,6 +222,7 @@ def _batch_normalization(layer: layers.BatchNormalization) -> Lowered | None:
     last_axis = layer.input_spec.ndim - 1
     if layer.axis not in (-1, last_axis) or not layer.center or not layer.scale or layer.renorm:
         return None
+    gamma, beta = layer.gamma.value, layer.beta.value
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
     batch_mean, batch_variance = torch.zeros_like(mean), torch.zeros_like(variance)
 
@@ -231,18 +230,16 @@ def _batch_normalization(layer: layers.BatchNormalization) -> Lowered | None:
         size = x.numel() // x.shape[-1]
         if training and size == 1:  # of one number, torch has no variance
             return layer(x, training=True)
-        gamma, beta = layer.gamma.value, layer.beta.value
         x = x.movedim(-1, 1)
         if not (training and layer.trainable):
-            moving = (layer.moving_mean.value, layer.moving_variance.value)
-            x = functional.batch_norm(x, *moving, gamma, beta, False, 0.0, layer.epsilon)
+            x = functional.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
             return x.movedim(1, -1)
         x = functional.batch_norm(
             x, batch_mean, batch_variance, gamma, beta, True, 1.0, layer.epsilon
         )
         # torch gives the unbiased variance; Keras's moving variance is of the biased one.
-        layer.moving_mean.value.lerp_(batch_mean, 1 - layer.momentum)
-        layer.moving_variance.value.lerp_(batch_variance * ((size - 1) / size), 1 - layer.momentum)
+        mean.lerp_(batch_mean, 1 - layer.momentum)
+        variance.lerp_(batch_variance * ((size - 1) / size), 1 - layer.momentum)
         return x.movedim(1, -1)
 
     return call
@@ -268,7 +265,36 @@ def _flatten(layer: layers.Flatten) -> Lowered | None:
 def _dense(layer: layers.Dense) -> Lowered | None:
     if not layer.use_bias or _is_unusual(layer):
         return None
-    return lambda x, training: functional.linear(x, layer.kernel.value.T, layer.bias.value)
+    kernel, bias = layer.kernel.value, layer.bias.value
+
+    def call(x: torch.Tensor, training: bool) -> torch.Tensor:
+        if x.ndim != 2:
+            return functional.linear(x, kernel.T, bias)
+        # The gradient of the kernel then lies as the kernel does.
+        return torch.addmm(bias, x, kernel)
+
+    return call
+
+
+def _dropout(layer: layers.Dropout) -> Lowered | None:
+    if layer.noise_shape is not None or not 0 < layer.rate < 1:
+        return None
+    # Of 16 random bits, the share that keeps a number.
+    keep = round((1 - layer.rate) * 2**16)
+    scale = 2**16 / keep
+    state = layer.seed_generator.state
+
+    def call(x: torch.Tensor, training: bool) -> torch.Tensor:
+        if not training:
+            return x
+        bits = np.random.Philox(key=[n % 2**64 for n in state.value.tolist()]).random_raw(
+            -(-x.numel() // 4)
+        )
+        state.value[1] += 1
+        kept = (bits.view(np.uint16)[: x.numel()] < keep).reshape(x.shape)
+        return x * torch.from_numpy(kept).to(x).mul_(scale)
+
+    return call
 
 
 _RULES: dict[type, Callable[[keras.layers.Layer], Lowered | None]] = {
@@ -279,13 +305,13 @@ _RULES: dict[type, Callable[[keras.layers.Layer], Lowered | None]] = {
     layers.ReLU: _relu,
     layers.Flatten: _flatten,
     layers.Dense: _dense,
+    layers.Dropout: _dropout,
 }
 # Of layers of other types it is not known here whether they have losses or masks of their own.
 _KNOWN = {
     *_RULES,
     layers.Activation,
     layers.AveragePooling2D,
-    layers.Dropout,
     layers.GlobalAveragePooling2D,
     layers.GlobalMaxPooling2D,
     layers.SpatialDropout2D,
@@ -306,7 +332,7 @@ def _nhwc(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 2, 3, 1)
 
 
-def _update_of(optimizer: keras.Optimizer) -> Callable[[list[keras.Variable]], None]:
+def _update_of(optimizer: keras.Optimizer) -> Update:
     plain = not (
         optimizer.weight_decay
         or optimizer.clipnorm
@@ -316,41 +342,55 @@ def _update_of(optimizer: keras.Optimizer) -> Callable[[list[keras.Variable]], N
         or optimizer.loss_scale_factor
         or optimizer.gradient_accumulation_steps
     )
-    # On torch, Keras makes its Adam one of a subclass of the same name.
-    is_adam = isinstance(optimizer, keras.optimizers.Adam) and type(optimizer).__name__ == "Adam"
+    # On torch, Keras makes its optimizers ones of subclasses of the same names.
     stock = type(optimizer).__module__.startswith("keras.")
-    if plain and stock and is_adam and not optimizer.amsgrad:
-        return lambda parameters: _fused_adam(optimizer, parameters)
-
-    def apply(parameters: list[keras.Variable]) -> None:
-        optimizer.apply([parameter.value.grad for parameter in parameters], parameters)
-
-    return apply
+    kind = type(optimizer).__name__ if plain and stock else None
+    if kind == "Adam" and isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
+        return _FusedAdam(optimizer)
+    return optimizer.apply
 
 
-def _fused_adam(optimizer: keras.optimizers.Adam, parameters: list[keras.Variable]) -> None:
-    """One step of Keras's Adam by torch's fused kernel, on Keras's own variables.
+class _FusedAdam:
+    """Keras's Adam by torch's fused kernel, on Keras's own variables.
 
     Keras divides by (sqrt(v) + epsilon) before the bias correction sqrt(1 - beta_2 ** t), torch
     after it; the epsilon given here makes the two equal.
     """
-    step = int(optimizer.iterations.value) + 1
-    values = [parameter.value for parameter in parameters]
-    steps = [torch.tensor(float(step), device=values[0].device)] * len(values)
-    indices = [optimizer._get_variable_index(parameter) for parameter in parameters]
-    torch._fused_adam_(
-        values,
-        [value.grad for value in values],
-        [optimizer._momentums[index].value for index in indices],
-        [optimizer._velocities[index].value for index in indices],
-        [],
-        steps,
-        lr=float(optimizer.learning_rate),
-        beta1=optimizer.beta_1,
-        beta2=optimizer.beta_2,
-        weight_decay=0.0,
-        eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
-        amsgrad=False,
-        maximize=False,
-    )
-    optimizer.iterations.value.add_(1)
+
+    def __init__(self, optimizer: keras.optimizers.Adam):
+        self.optimizer = optimizer
+
+    def __call__(self, gradients: Sequence[torch.Tensor], weights: Sequence[keras.Variable]):
+        """One update of the weights."""
+        optimizer = self.optimizer
+        values, momentums, velocities = zip(*(self._state[id(w)] for w in weights), strict=True)
+        step = int(optimizer.iterations.value) + 1
+        torch._fused_adam_(
+            values,
+            # The kernel takes all tensors to lie alike.
+            [gradient.contiguous() for gradient in gradients],
+            momentums,
+            velocities,
+            [],
+            [torch.tensor(float(step), device=values[0].device)] * len(values),
+            lr=float(optimizer.learning_rate),
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            weight_decay=0.0,
+            eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
+            amsgrad=False,
+            maximize=False,
+        )
+        optimizer.iterations.value.add_(1)
+
+    @functools.cached_property
+    def _state(self) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Weight, momentum and velocity; Keras makes them with the first batch."""
+        optimizer = self.optimizer
+        triples = zip(
+            optimizer._trainable_variables,
+            optimizer._momentums,
+            optimizer._velocities,
+            strict=True,
+        )
+        return {id(t[0]): tuple(variable.value for variable in t) for t in triples}
