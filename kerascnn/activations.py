@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerascnn.backend import keep_freed_memory
 from kerascnn.errors import ModelError
 
 BATCH_SIZE = 250
@@ -145,6 +146,7 @@ def filter_scores(
     unknown = sorted(set(scores) - set(SCORES))
     if unknown:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: {unknown[0]!r}")
+    keep_freed_memory()
     maps = _channels_last(find_output(model, layer))
     scorer = _sub_model(model, [_reduce(maps, score) for score in scores])
     for batch in _batches(images):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
 import os
 import platform
@@ -11,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from kerascnn.errors import BackendError
 
 BACKENDS = ("torch", "jax", "tensorflow")
+# Of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def choose_backend() -> None:
@@ -61,6 +65,19 @@ def describe_backend() -> dict[str, object]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+def keep_freed_memory() -> None:
+    """Have the C library of this process keep what is freed for the next batch.
+
+    By default glibc gives large blocks back to the system, which clears them page by page when they
+    are asked for again: in a training step of 20 images up to 9,400 page faults on jax, a third of
+    its time, and up to 1,700 on torch.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        libc = ctypes.CDLL(None)
+        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            libc.mallopt(parameter, 2**30)
 
 
 def _backend_name() -> str:

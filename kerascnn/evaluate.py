@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from kerascnn import metrics, plots
-from kerascnn.backend import require_backend
+from kerascnn.backend import keep_freed_memory, require_backend
 from kerascnn.data import Dataset, load_dataset
 from kerascnn.errors import RunError
 from kerascnn.recipe import Recipe
@@ -78,6 +78,7 @@ def load_best_model(run: Run) -> keras.Model:
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Class probabilities, float32 (num_images, num_classes), from a model that gives logits."""
+    keep_freed_memory()
     logits = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponents / exponents.sum(axis=1, keepdims=True)

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -139,3 +140,28 @@ def test_description_names_backend_device_threads_and_versions():
     assert list(found["versions"]) == ["kerascnn", "keras", "torch", "numpy", "tensorflow-datasets"]
     assert all(version[0].isdigit() for version in found["versions"].values())
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back")
+def test_freed_memory_is_kept_for_the_next_batch():
+    code = """
+import numpy as np, resource, sys
+from kerascnn.backend import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+before = None
+for _ in range(20):
+    blocks = [np.ones(10_000_000, "uint8") for _ in range(8)]
+    del blocks
+    before = before or resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code, word], capture_output=True, text=True
+            ).stdout
+        )
+        for word in ("keep", "give")
+    ]
+    assert faults[0] < 100 < 1000 < faults[1]

@@ -6,13 +6,9 @@ A fast step takes its place behind Keras's own seam, `train_function` and `test_
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-
 import keras
 
-# Of malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+from kerascnn.backend import keep_freed_memory
 
 
 def use_fast_step(model: keras.Model) -> bool:
@@ -28,7 +24,7 @@ def use_fast_step(model: keras.Model) -> bool:
     Returns:
         Whether the model has a fast step now.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     if keras.config.backend() != "torch":
         return False
     from kerascnn.steps.torch import TorchStep, chain_of_calls
@@ -40,16 +36,3 @@ def use_fast_step(model: keras.Model) -> bool:
     model.train_function = step.train
     model.test_function = step.test
     return True
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep what is freed for the next step.
-
-    By default glibc gives large blocks back to the system, which clears them page by page when they
-    are asked for again: in a step of 20 images up to 9,400 page faults on jax, a third of its time,
-    and up to 1,700 on torch.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        libc = ctypes.CDLL(None)
-        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-            libc.mallopt(parameter, 2**30)
