@@ -46,6 +46,7 @@ _HOMES = {
     "feature_maps": "activations",
     "top_activations": "activations",
     "truncate": "activations",
+    "resume": "train",
     "train": "train",
     "evaluate": "evaluate",
 }

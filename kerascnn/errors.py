@@ -58,8 +58,12 @@ class TrainingError(KerascnnError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was interrupted; `run` holds the epochs until then."""
+    """Training was interrupted; `run` holds the epochs until then, `cause` what interrupted it."""
 
-    def __init__(self, run):
+    def __init__(self, run, cause):
         super().__init__(f"training of run '{run.name}' was interrupted")
-        self.run = run
+        self.run, self.cause = run, cause
+
+
+class Terminated(KeyboardInterrupt):
+    """The command line was asked to end, by SIGTERM."""

@@ -65,12 +65,9 @@ def load_best_model(run: Run) -> keras.Model:
     Raises:
         RunError: if there is none yet, or it cannot be loaded.
     """
-    if not run.best_path.exists():
-        raise RunError(
-            f"Run '{run.name}' has no best.keras: {run.status}; `kerascnn runs` lists others."
-        )
+    path = run.verified_best()
     try:
-        return keras.saving.load_model(run.best_path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(f"best.keras of run '{run.name}' cannot be loaded: {reason}") from None

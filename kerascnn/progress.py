@@ -26,7 +26,7 @@ class TrainingDisplay(keras.callbacks.Callback):
         self.progress = _build_progress(console) if console.is_terminal else None
 
     def on_train_begin(self, logs=None):
-        self.start = time.monotonic()
+        self.start, self.first_epoch = time.monotonic(), None
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
         self.refreshed = 0.0
         if self.progress:
@@ -37,6 +37,8 @@ class TrainingDisplay(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_start = epoch, time.monotonic()
+        if self.first_epoch is None:  # of a resumed run it is not the first
+            self.first_epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
@@ -56,7 +58,8 @@ class TrainingDisplay(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         now = time.monotonic()
-        left = (now - self.start) / (epoch + 1) * (self.epochs - epoch - 1)
+        done = epoch + 1 - self.first_epoch
+        left = (now - self.start) / done * (self.epochs - epoch - 1)
         line = (
             f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  "
             f"accuracy {logs['accuracy']:.1%}  val_loss {logs['val_loss']:.4f}  "

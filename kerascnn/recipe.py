@@ -271,6 +271,18 @@ def parse_setting(setting: str) -> tuple[str, object]:
     return key, value["value"] if list(value) == ["value"] else text
 
 
+def differences(before: Recipe, after: Recipe) -> list[str]:
+    """What trains otherwise, as `train.epochs was 50, is 60`; names and reports do not train."""
+    found = []
+    for key in recipe_keys():
+        section, _, name = key.rpartition(".")
+        if section in ("data", "augmentation", "model", "train"):
+            was, now = (getattr(getattr(recipe, section), name) for recipe in (before, after))
+            if was != now:
+                found.append(f"{key} was {_toml_value(was)}, is {_toml_value(now)}")
+    return found
+
+
 def recipe_keys() -> list[str]:
     """All keys that a setting may name, dotted."""
     return list(_keys(Recipe, ()))

@@ -5,6 +5,7 @@ runs/adam-lr0.001-seed0-20261123-101500/
   environment.json   versions, backend, device, threads, git commit, wall time
   history.csv        a row an epoch, written as the epoch ends
   best.keras         the model at the lowest validation loss; plain Keras loads it
+  checkpoint.npz     what a later `kerascnn resume` needs, and the checksums of the two above
   predictions.npz    probabilities, predictions and labels of the test images
   metrics.json       test accuracy, per class with intervals, confusion, what was reported
   activations.npz    one number an image, filter and score, of the layers looked at
@@ -14,23 +15,28 @@ runs/adam-lr0.001-seed0-20261123-101500/
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import math
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from kerascnn.errors import RecipeError, RunError
 from kerascnn.recipe import Recipe, load_recipe
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+_CHECKPOINT, _STAGED = "checkpoint.npz", "best.next.keras"
 PREDICTIONS = ("probabilities", "predictions", "labels")
 # The end of a run's name, local time.
 TIME_FORMAT = "%Y%m%d-%H%M%S"
@@ -140,9 +146,8 @@ class Run:
         """
         return self._read_json("environment.json")
 
-    def append_history(self, row: dict[str, float]) -> None:
-        """Add an epoch's row; its keys are `HISTORY_COLUMNS`."""
-        rows = [*self._history_rows(), row]
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Store a row an epoch; the keys of each are `HISTORY_COLUMNS`."""
         self._write("history.csv", lambda path: path.write_text(_to_csv(rows), "utf-8"))
 
     def read_history(self) -> dict[str, list[float]]:
@@ -151,12 +156,69 @@ class Run:
         Raises:
             RunError: if the file is damaged.
         """
-        rows = self._history_rows()
+        rows = self._checked_history()
         return {column: [row[column] for row in rows] for column in HISTORY_COLUMNS}
 
     def write_best(self, save: Callable[[Path], object]) -> None:
         """Store the best model; `save` is called with a path that ends in `.keras`."""
         self._write(self.best_path.name, save)
+
+    def stage_best(self, save: Callable[[Path], object]) -> str:
+        """Store a model that becomes the best one with the next checkpoint; gives its sha256."""
+        return _sha256(self._write(_STAGED, save))
+
+    def write_checkpoint(
+        self, record: dict[str, object], arrays: dict[str, np.ndarray] | None = None
+    ) -> None:
+        """Store how far training is. With this one file an epoch is done, or it is not.
+
+        Args:
+            record: `history` (rows as for `write_history`), `best` and `best_before` (sha256 of
+                best.keras after and before the epoch, or None), and whatever else tells how
+                training goes on.
+            arrays: variables of the model and the optimizer; none once training is finished.
+        """
+        packed = {"record": np.frombuffer(json.dumps(record).encode(), "uint8"), **(arrays or {})}
+        self._write(_CHECKPOINT, lambda path: np.savez(path, **packed))
+        self.settle()
+
+    def read_record(self) -> dict[str, object] | None:
+        """The record of the last checkpoint, None before the first.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
+        record = self._read_checkpoint(("record",)).get("record")
+        return None if record is None else json.loads(record.tobytes())
+
+    def read_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the last checkpoint.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
+        return self._read_checkpoint()
+
+    def settle(self) -> None:
+        """Bring history and best model to where the checkpoint is, and clear away torn writes."""
+        for torn in self.path.glob(".writing-*"):
+            shutil.rmtree(torn, ignore_errors=True)
+        record, staged = self.read_record(), self.path / _STAGED
+        if staged.exists():
+            if record and _sha256(staged) == record["best"]:
+                os.replace(staged, self.best_path)
+            else:
+                staged.unlink()
+        if record:
+            self.write_history(record["history"])
+
+    def locked(self) -> AbstractContextManager:
+        """A lock on the run for one that trains; it goes with the process that holds it.
+
+        Raises:
+            RunError: if another process trains the run, or the directory cannot be written.
+        """
+        return _lock(self)
 
     def write_predictions(self, **arrays: np.ndarray) -> None:
         """Store arrays over the test images."""
@@ -223,6 +285,22 @@ class Run:
             f"figures/{name}.png", lambda path: figure.savefig(path, dpi=150, format="png")
         )
 
+    def verified_best(self) -> Path:
+        """Path of the best model, once its checksum is sure to be right.
+
+        Raises:
+            RunError: if there is no best model yet, or its file is damaged.
+        """
+        if not self.best_path.exists():
+            raise RunError(
+                f"Run '{self.name}' has no best.keras: {self.status}; `kerascnn runs` lists others."
+            )
+        record = self.read_record()
+        # Of a run that was killed within an epoch's end, the file may still be the one before.
+        if record and _sha256(self.best_path) not in (record["best"], record["best_before"]):
+            raise self._damaged(self.best_path.name, "its checksum is not the recorded one")
+        return self.best_path
+
     def _read_all_activations(self) -> dict[str, np.ndarray]:
         path = self.path / "activations.npz"
         if not path.exists() or not self.best_path.exists():
@@ -238,7 +316,25 @@ class Run:
         return arrays if str(arrays.pop("model", "")) == self._best_digest() else {}
 
     def _best_digest(self) -> str:
-        return hashlib.sha256(self.best_path.read_bytes()).hexdigest()
+        return _sha256(self.best_path)
+
+    def _read_checkpoint(self, names: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
+        path = self.path / _CHECKPOINT
+        if not path.exists():
+            return {}
+        try:
+            with path.open("rb") as file, np.load(file) as stored:
+                return {name: stored[name] for name in names or stored}
+        except Exception as error:
+            raise self._damaged(_CHECKPOINT, error) from None
+
+    def _checked_history(self) -> list[dict[str, float]]:
+        """Rows of the history; the checkpoint knows what they must be."""
+        rows, record = self._history_rows(), self.read_record()
+        # Killed within an epoch's end, the history may lack the last row.
+        if record and rows not in (record["history"], record["history"][:-1]):
+            raise self._damaged("history.csv", "it is not what the checkpoint says")
+        return rows
 
     def _not_evaluated(self) -> RunError:
         return RunError(
@@ -250,6 +346,8 @@ class Run:
         message = f"{file_name} of run '{self.name}' is damaged ({reason})."
         if file_name in ("predictions.npz", self.metrics_path.name):
             message += f" `kerascnn evaluate {self.path}` writes it anew."
+        if file_name == "history.csv" and (self.path / _CHECKPOINT).exists():
+            message += f" `kerascnn resume {self.path}` writes it anew."
         return RunError(message)
 
     def _history_rows(self) -> list[dict[str, float]]:
@@ -278,10 +376,13 @@ class Run:
         """Write a file so that under its final name is either all of it or what was before."""
         path = self.path / name
         try:
-            path.parent.mkdir(exist_ok=True)
+            if "/" in name:
+                path.parent.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
                 written = Path(temporary) / path.name
                 write(written)
+                with written.open("rb") as file:
+                    os.fsync(file.fileno())
                 os.replace(written, path)
         except OSError as error:
             raise RunError(f"'{path}' cannot be written: {error.strerror or error}.") from None
@@ -297,16 +398,14 @@ def create_run(recipe: Recipe, runs_dir: str | Path = "runs") -> Run:
     stem = f"{recipe.name}-seed{recipe.train.seed}-{datetime.now():{TIME_FORMAT}}"
     try:
         Path(runs_dir).mkdir(parents=True, exist_ok=True)
-        run = Run(_make_directory(Path(runs_dir), stem))
+        return Run(_make_directory(Path(runs_dir), stem, recipe))
     except OSError as error:
         raise RunError(f"No run can be made in '{runs_dir}': {error.strerror}.") from None
-    run.write_recipe(recipe)
-    return run
 
 
 def list_runs(runs_dir: str | Path = "runs") -> list[Run]:
     """All runs in a directory, the oldest first."""
-    recipes = Path(runs_dir).glob("*/recipe.toml")
+    recipes = Path(runs_dir).glob("[!.]*/recipe.toml")
     return [Run(path.parent) for path in sorted(recipes, key=_made_at)]
 
 
@@ -335,14 +434,21 @@ def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     raise RunError(f"No run in '{runs_dir}' has '{name}' in its name; `kerascnn runs` lists them.")
 
 
-def _make_directory(runs_dir: Path, stem: str) -> Path:
-    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-        try:
-            path = runs_dir / (stem + suffix)
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
+def _make_directory(runs_dir: Path, stem: str, recipe: Recipe) -> Path:
+    # Under its name there is a directory with a recipe in it, or none.
+    with tempfile.TemporaryDirectory(dir=runs_dir, prefix=".making-") as temporary:
+        for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+            made, path = Path(temporary) / (stem + suffix), runs_dir / (stem + suffix)
+            if path.exists():
+                continue
+            made.mkdir()
+            Run(made).write_recipe(recipe)
+            try:
+                made.rename(path)
+                return path
+            except OSError as error:  # another process had the same name in the same moment
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
     raise FileExistsError(17, "there are a thousand runs of this second")
 
 
@@ -371,3 +477,23 @@ def _to_csv(rows: list[dict[str, float]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _lock(run: Run) -> Iterator[None]:
+    lock = FileLock(run.path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"Run '{run.name}' is being trained by another process.") from None
+    except OSError as error:
+        raise RunError(f"'{run.path}' cannot be written: {error.strerror or error}.") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
-import time
+import tomllib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +12,13 @@ import keras
 
 from kerascnn.augment import build_augmentation
 from kerascnn.backend import describe_backend
+from kerascnn.callbacks import EpochOfBatches, FiniteLoss, KeepRun
+from kerascnn.checkpoint import restore
 from kerascnn.data import Dataset, load_dataset, split_validation
 from kerascnn.data.batches import TrainingBatches
-from kerascnn.errors import TrainingError, TrainingInterrupted
+from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
 from kerascnn.model import compile_model
-from kerascnn.recipe import Recipe
+from kerascnn.recipe import Recipe, differences, parse_recipe
 from kerascnn.run import Run, create_run
 from kerascnn.steps import use_fast_step
 
@@ -54,35 +55,121 @@ def train(
         TrainingError: if the loss is not finite; the run holds the epochs until then.
         TrainingInterrupted: a KeyboardInterrupt with the run, which holds the epochs until then.
     """
-    environment = describe_backend()
+    describe_backend()
     dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
     model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
-    batches, validation = build_batches(recipe, dataset)
-    environment |= {
+    run = create_run(recipe, runs_dir)
+    with run.locked():
+        record = {
+            "history": [],
+            "best": None,
+            "best_before": None,
+            "recipe": recipe.to_toml(),
+            "dataset": dataset.training_digest(),
+            "fast": fast,
+        }
+        run.write_environment(_describe(model, fast))
+        run.write_checkpoint(record)
+        if started:
+            started(run)
+        _fit(run, record, model, dataset, callbacks)
+    return run
+
+
+def resume(
+    run: Run,
+    data_dir: str | Path | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    dataset: Dataset | None = None,
+    started: Callable[[Run], object] | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, from its last whole epoch.
+
+    On one machine, backend and number of threads the result is bit for bit that of a run that was
+    never interrupted.
+
+    Args:
+        run: unfinished, or finished: then nothing is done.
+        data_dir, callbacks, dataset: as for `train`.
+        started: called with the run before it goes on.
+
+    Raises:
+        RunError: if another process trains the run, its recipe was changed, or it has no
+            checkpoint.
+        DatasetError: if the data set cannot be loaded, or is another one than the run's.
+        TrainingError, TrainingInterrupted: as for `train`.
+    """
+    describe_backend()
+    with run.locked():
+        run.settle()
+        record, recipe = _record_of(run), run.recipe
+        if len(record["history"]) == recipe.train.epochs:
+            _finish(run, record)
+            return run
+        dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
+        if dataset.training_digest() != record["dataset"]:
+            raise DatasetError(
+                f"The data set '{dataset.name}' is not the one that run '{run.name}' began with: "
+                "its images or labels have changed."
+            )
+        model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
+        environment = run.read_environment()
+        again = [*environment.get("resumed", []), _describe(model, record["fast"])]
+        run.write_environment(environment | {"resumed": again})
+        if record["history"]:
+            restore(model, run.read_arrays())
+        if started:
+            started(run)
+        _fit(run, record, model, dataset, callbacks)
+    return run
+
+
+def _record_of(run: Run) -> dict[str, object]:
+    record = run.read_record()
+    if record is None:
+        raise RunError(f"Run '{run.name}' has no checkpoint to go on from.")
+    began = parse_recipe(tomllib.loads(record["recipe"]), f"run '{run.name}'")
+    if changes := differences(began, run.recipe):
+        raise RunError(
+            f"The recipe of run '{run.name}' was changed since it began: {'; '.join(changes)}. "
+            "Change it back, or begin another run."
+        )
+    return record
+
+
+def _describe(model: keras.Model, fast: bool) -> dict[str, object]:
+    """What `environment.json` says; gives the model its fast step."""
+    return describe_backend() | {
         "fast_step": fast and use_fast_step(model),
         "num_parameters": model.count_params(),
         "commit": _git_commit(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    run = create_run(recipe, runs_dir)
-    run.write_environment(environment)
-    if started:
-        started(run)
-    start = time.monotonic()
+
+
+def _fit(run: Run, record: dict, model: keras.Model, dataset: Dataset, callbacks) -> None:
+    recipe = run.recipe
+    batches, validation = build_batches(recipe, dataset)
     try:
         model.fit(
             batches,
+            initial_epoch=len(record["history"]),
             epochs=recipe.train.epochs,
             shuffle=False,
             validation_data=validation,
             validation_batch_size=VALIDATION_BATCH_SIZE,
-            callbacks=[EpochOfBatches(batches), FiniteLoss(run), KeepRun(run), *callbacks],
+            callbacks=[EpochOfBatches(batches), FiniteLoss(run), KeepRun(run, record), *callbacks],
             verbose=0,
         )
-    except KeyboardInterrupt:
-        raise TrainingInterrupted(run) from None
-    run.write_environment(environment | {"wall_seconds": round(time.monotonic() - start, 1)})
-    return run
+    except KeyboardInterrupt as interrupt:
+        raise TrainingInterrupted(run, interrupt) from None
+    _finish(run, record)
+
+
+def _finish(run: Run, record: dict) -> None:
+    run.write_checkpoint(record)  # without the arrays, which are not needed any more
+    seconds = round(sum(run.read_history()["seconds"]), 1)
+    run.write_environment(run.read_environment() | {"wall_seconds": seconds})
 
 
 def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:
@@ -100,62 +187,6 @@ def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tu
         training,
     )
     return batches, (dataset.train_images[validation], dataset.train_labels[validation])
-
-
-class EpochOfBatches(keras.callbacks.Callback):
-    """Tells the batches which epoch begins."""
-
-    def __init__(self, batches: TrainingBatches):
-        super().__init__()
-        self.batches = batches
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.batches.epoch = epoch
-
-
-class FiniteLoss(keras.callbacks.Callback):
-    """Stops training with a TrainingError where the loss is not finite."""
-
-    def __init__(self, run: Run):
-        super().__init__()
-        self.run = run
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._check("loss", logs, f"epoch {self.epoch}, step {batch + 1}")
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._check("val_loss", logs, f"validation after epoch {self.epoch}")
-
-    def _check(self, name: str, logs: dict, place: str) -> None:
-        value = float((logs or {}).get(name, 0.0))
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss became {value} in {place}. '{self.run.path}' keeps the epochs before; "
-                "try a lower rate, for instance --set train.learning_rate=0.001."
-            )
-
-
-class KeepRun(keras.callbacks.Callback):
-    """Writes each epoch's row of the history, and the model whenever validation loss is lowest."""
-
-    def __init__(self, run: Run):
-        super().__init__()
-        self.run = run
-        self.best = math.inf
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs["val_loss"] < self.best:
-            self.best = logs["val_loss"]
-            self.run.write_best(self.model.save)
-        row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        seconds = round(time.monotonic() - self.start, 2)
-        self.run.append_history({"epoch": epoch + 1, **row, "seconds": seconds})
 
 
 def _git_commit() -> str | None:

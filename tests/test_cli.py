@@ -48,8 +48,10 @@ def test_run_shows_tables_and_leaves_a_whole_run_directory(shapes_runs):
     run = next((directory / "runs").glob("*-seed0-*"))
     names = {path.name for path in run.iterdir()}
     assert names == {
+        ".lock",
         "recipe.toml",
         "environment.json",
+        "checkpoint.npz",
         "history.csv",
         "best.keras",
         "predictions.npz",
@@ -227,7 +229,7 @@ def test_interrupt_leaves_a_valid_run_and_exits_130(tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "Interrupted." in err
+    assert "Interrupted: " in err
     assert "of 500 epochs" in err
     run = next(tmp_path.glob("runs/*"))
     done = subprocess.run(

@@ -133,8 +133,8 @@ def test_history_is_empty_before_the_first_epoch(run):
 
 
 def test_history_grows_by_a_row_an_epoch(run):
-    run.append_history(epoch(1, 0.1 + 0.2))
-    run.append_history(epoch(2, 1e-7))
+    run.write_history([epoch(1, 0.1 + 0.2)])
+    run.write_history([epoch(1, 0.1 + 0.2), epoch(2, 1e-7)])
     history = run.read_history()
     assert history["epoch"] == [1, 2]
     assert all(isinstance(number, int) for number in history["epoch"])
@@ -248,17 +248,16 @@ def test_damaged_recipe_is_a_run_error(run, content):
 
 def test_status_counts_epochs_and_then_says_whether_it_was_evaluated(run):
     assert run.status == "0 of 3 epochs"
-    run.append_history(epoch(1))
+    run.write_history([epoch(1)])
     assert run.status == "1 of 3 epochs"
-    run.append_history(epoch(2))
-    run.append_history(epoch(3))
+    run.write_history([epoch(1), epoch(2), epoch(3)])
     assert run.status == "trained"
     run.write_metrics(MEASURED)
     assert run.status == "finished"
 
 
 def test_evaluated_run_that_stopped_early_still_counts_its_epochs(run):
-    run.append_history(epoch(1))
+    run.write_history([epoch(1)])
     run.write_metrics(MEASURED)
     assert run.status == "1 of 3 epochs"
 
@@ -277,8 +276,7 @@ def test_description_of_a_new_run_has_none_for_what_is_not_known(run):
 
 
 def test_description_gives_the_first_of_the_best_epochs_and_the_accuracy(run):
-    for number, val_loss in enumerate([2.0, 1.5, 1.5], 1):
-        run.append_history(epoch(number, val_loss))
+    run.write_history([epoch(number, loss) for number, loss in enumerate([2.0, 1.5, 1.5], 1)])
     run.write_metrics(MEASURED)
     found = run.describe()
     assert (found["best_epoch"], found["best_val_loss"]) == (2, 1.5)
@@ -286,7 +284,7 @@ def test_description_gives_the_first_of_the_best_epochs_and_the_accuracy(run):
 
 
 def test_description_of_a_damaged_run_says_what_is_damaged(run):
-    run.append_history(epoch(1, 1.5))
+    run.write_history([epoch(1, 1.5)])
     run.metrics_path.write_text("{")
     found = run.describe()
     assert found["status"].startswith("damaged: metrics.json")

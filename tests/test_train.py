@@ -297,7 +297,7 @@ def test_interrupted_training_keeps_the_epochs_before():
     assert run.read_history()["epoch"] == [1]
     assert keras.saving.load_model(run.best_path).output_shape == (None, 3)
     assert json.loads((run.path / "environment.json").read_text())["backend"]
-    assert [path for path in run.path.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in run.path.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
 def test_validation_does_not_depend_on_its_batch_size(monkeypatch):

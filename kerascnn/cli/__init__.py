@@ -34,6 +34,7 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("resume")(run.resume)
 app.add_typer(recipes.app, name="recipes")
 app.command("runs")(runs.runs)
 app.command("evaluate")(evaluate.evaluate)

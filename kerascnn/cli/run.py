@@ -1,13 +1,26 @@
-"""`kerascnn run`: train, evaluate, and show accuracy per class beside what was reported."""
+"""`kerascnn run` and `kerascnn resume`: train, evaluate, and show it beside what was reported."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import DataDir, Json, RunsDir, complete_recipe, err, print_json, remark
+from kerascnn.cli.output import (
+    DataDir,
+    Json,
+    RunName,
+    RunsDir,
+    complete_recipe,
+    err,
+    print_json,
+    remark,
+)
+from kerascnn.errors import RunError, Terminated, TrainingInterrupted
 
 
 def run(
@@ -36,6 +49,12 @@ def run(
     fast: Annotated[
         bool, typer.Option("--fast/--no-fast", help="kerascnn's training step, or stock Keras's.")
     ] = True,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the last run of this recipe and seed, if there is one."
+        ),
+    ] = False,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
@@ -53,21 +72,121 @@ def run(
     values |= {key: value for key, value in given.items() if value is not None}
     resolved = _with_absolute_folder(load_recipe(recipe).with_values(values))
 
+    begun = _find_begun(resolved, runs_dir) if resume else None
+    if begun:
+        _resume(begun, data_dir, json)
+        return
+
     from kerascnn.backend import require_backend
-    from kerascnn.cli.evaluate import load_with_progress, show
 
     require_backend()
-    loaded = load_with_progress(resolved.data.dataset, data_dir)
-    trained = _train(resolved, loaded, runs_dir, fast)
-    remark(f"Trained {trained.path}; evaluating the epoch of lowest validation loss ...")
+    with _interruptible():
+        from kerascnn.cli.evaluate import load_with_progress
+        from kerascnn.train import train
 
+        loaded = load_with_progress(resolved.data.dataset, data_dir)
+        trained = _show_training(
+            resolved,
+            lambda **display: train(resolved, runs_dir, dataset=loaded, fast=fast, **display),
+        )
+        _evaluate(trained, loaded, json)
+
+
+def resume(
+    run: RunName = "latest",
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Go on with a run that was interrupted, from its last whole epoch, then evaluate it.
+
+    On one machine, backend and number of threads the result is bit for bit that of a run that was
+    never interrupted.
+    """
+    from kerascnn.run import find_run
+
+    _resume(find_run(run, runs_dir), data_dir, json)
+
+
+def _resume(run, data_dir: Path | None, json: bool) -> None:
+    if run.status == "finished":
+        remark(f"{run.path} is finished: there is nothing to resume.")
+        return
+
+    from kerascnn.backend import require_backend
+
+    require_backend()
+    with _interruptible():
+        from kerascnn.cli.evaluate import load_with_progress
+        from kerascnn.train import resume
+
+        recipe = run.recipe
+        loaded = load_with_progress(recipe.data.dataset, data_dir)
+        _show_training(
+            recipe,
+            lambda **display: resume(run, dataset=loaded, **display),
+        )
+        _evaluate(run, loaded, json)
+
+
+def _find_begun(recipe, runs_dir: Path):
+    """The last run of a recipe and a seed, if it is to go on."""
+    from kerascnn.recipe import differences
+    from kerascnn.run import list_runs
+
+    same = [
+        run
+        for run in list_runs(runs_dir)
+        if (run.recipe.name, run.recipe.train.seed) == (recipe.name, recipe.train.seed)
+    ]
+    if not same:
+        return None
+    last = same[-1]
+    changes = differences(last.recipe, recipe)
+    if not changes:
+        return last
+    if last.status == "finished":
+        return None
+    raise RunError(
+        f"Run '{last.name}' is half done, with another recipe: {'; '.join(changes)}. "
+        f"`kerascnn resume {last.path}` goes on with it as it was; without --resume another "
+        "run begins."
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, and exit as a shell expects of each."""
+
+    def terminate(number, frame):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        cause = interrupt.cause if isinstance(interrupt, TrainingInterrupted) else interrupt
+        by_signal = isinstance(cause, Terminated)
+        what = "Terminated" if by_signal else "Interrupted"
+        if isinstance(interrupt, TrainingInterrupted):
+            run = interrupt.run
+            what += f": {run.path} holds {run.status}; `kerascnn resume {run.path}` goes on"
+        remark(f"{what}.", "yellow")
+        raise typer.Exit(128 + (signal.SIGTERM if by_signal else signal.SIGINT)) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _evaluate(run, dataset, json: bool) -> None:
+    from kerascnn.cli.evaluate import show
     from kerascnn.evaluate import evaluate
 
-    measured = evaluate(trained, dataset=loaded)
+    remark(f"Trained {run.path}; evaluating the epoch of lowest validation loss ...")
+    measured = evaluate(run, dataset=dataset)
     if json:
         print_json(measured)
     else:
-        show(trained, measured)
+        show(run, measured)
 
 
 def _with_absolute_folder(recipe):
@@ -80,28 +199,19 @@ def _with_absolute_folder(recipe):
     return recipe.with_values({"data.dataset": str(Path(name).resolve())})
 
 
-def _train(recipe, dataset, runs_dir: Path, fast: bool):
-    from kerascnn.errors import TrainingInterrupted
+def _show_training(recipe, train: Callable):
+    """Call `train` with what shows its progress."""
     from kerascnn.progress import TrainingDisplay
-    from kerascnn.train import train
 
     display = TrainingDisplay(err, recipe.train.batch_size)
-    title = f"{recipe.name} on {dataset.name}, {recipe.train.epochs} epochs"
+
+    def started(run):
+        title = f"{recipe.name} on {recipe.data.dataset}, {recipe.train.epochs} epochs"
+        done = len(run.read_history()["epoch"])
+        going_on = f" after epoch {done}" if done else ""
+        remark(f"{title}, into {run.path}{going_on}")
+
     try:
-        return train(
-            recipe,
-            runs_dir,
-            callbacks=(display,),
-            dataset=dataset,
-            fast=fast,
-            started=lambda run: remark(f"{title}, into {run.path}"),
-        )
-    except TrainingInterrupted as interrupt:
-        display.close()
-        run = interrupt.run
-        remark(f"Interrupted. {run.path} holds {run.status}.", "yellow")
-        if run.best_path.exists():
-            remark(f"`kerascnn evaluate {run.path}` evaluates its best epoch so far.")
-        raise typer.Exit(130) from None
+        return train(callbacks=(display,), started=started)
     finally:
         display.close()

@@ -53,6 +53,13 @@ class Dataset:
         """Number of classes."""
         return len(self.class_names)
 
+    def training_digest(self) -> str:
+        """sha256 of the training images and labels and of the class names."""
+        digest = hashlib.sha256(repr((self.train_images.shape, self.class_names)).encode())
+        for array in (self.train_images, self.train_labels):
+            digest.update(np.ascontiguousarray(array).view(np.uint8))
+        return digest.hexdigest()
+
 
 def load_dataset(
     name: str, data_dir: str | Path | None = None, progress: Progress | None = None
