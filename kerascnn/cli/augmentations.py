@@ -26,10 +26,12 @@ def augmentations(
     data_dir: DataDir = None,
 ) -> None:
     """Draw a grid: training images, and several augmented draws of each."""
+    from kerascnn.backend import require_backend
     from kerascnn.recipe import load_recipe
 
     given = {"data.dataset": dataset, "train.seed": seed}
     resolved = load_recipe(recipe).with_values({k: v for k, v in given.items() if v is not None})
+    require_backend()
 
     from kerascnn.augment import sample_augmentation
     from kerascnn.cli.evaluate import load_with_progress

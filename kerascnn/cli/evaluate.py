@@ -25,10 +25,12 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a run's best epoch on the test images, and draw its figures again."""
+    from kerascnn.backend import require_backend
     from kerascnn.run import find_run
 
     found = find_run(run, runs_dir)
     name = found.recipe.data.dataset
+    require_backend()
 
     from kerascnn.evaluate import evaluate
 
