@@ -25,7 +25,8 @@ def compare(run_a: Run, run_b: Run) -> dict[str, object]:
     """
     a, b = run_a.read_predictions(), run_b.read_predictions()
     names = [
-        [row["name"] for row in run.read_metrics()["test"]["per_class"]] for run in (run_a, run_b)
+        [row["name"] for row in run.read_metrics()["test"].get("per_class", ())]
+        for run in (run_a, run_b)
     ]
     if names[0] != names[1] or not np.array_equal(a["labels"], b["labels"]):
         raise RunError(

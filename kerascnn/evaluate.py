@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerascnn import metrics, plots
+from kerascnn import archive, metrics, plots
 from kerascnn.backend import keep_freed_memory, require_backend
 from kerascnn.data import Dataset, load_dataset
-from kerascnn.errors import RunError
+from kerascnn.errors import ModelError, RunError
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.seeds import random_stream
@@ -60,17 +60,16 @@ def evaluate(
 
 
 def load_best_model(run: Run) -> keras.Model:
-    """The run's model at the lowest validation loss, loaded in Keras's safe mode.
+    """The run's model at the lowest validation loss, see `archive.load_model`.
 
     Raises:
         RunError: if there is none yet, or it cannot be loaded.
     """
     path = run.verified_best()
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RunError(f"best.keras of run '{run.name}' cannot be loaded: {reason}") from None
+        return archive.load_model(path, f"best.keras of run '{run.name}'")
+    except ModelError as error:
+        raise RunError(str(error)) from None
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -97,7 +96,7 @@ def summarize(
         "recipe": recipe.name,
         "dataset": recipe.data.dataset,
         "seed": recipe.train.seed,
-        "backend": environment["backend"],
+        "backend": environment.get("backend"),
         "epochs": len(history["epoch"]),
         "best_epoch": best,
         "best_val_loss": history["val_loss"][best - 1],

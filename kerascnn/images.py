@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,12 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     try:
+        is_other = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    except ValueError:  # no name of a file
+        is_other = False
+    if is_other:  # a pipe would be waited for
+        raise ImageError(f"'{path}' is not a file; expected a picture.")
+    try:
         with warnings.catch_warnings():
             # What Pillow remarks, for instance of a camera's notes, is not about the pixels.
             warnings.simplefilter("ignore")
@@ -114,10 +121,13 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
 
 
 def _walk(directory: Path) -> Iterator[Path]:
-    for path in directory.rglob("*"):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-        if path.suffix.lower() in SUFFIXES and not is_hidden and path.is_file():
-            yield path
+    # Passes over what may not be read or is gone by then, and follows no link to a folder.
+    for place, folders, files in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(place, name)
+            if path.suffix.lower() in SUFFIXES and name[0] != "." and path.is_file():
+                yield path
 
 
 def _to_rgb(picture):

@@ -199,6 +199,8 @@ def maps_of(
     from kerascnn.activations import feature_maps
 
     maps = feature_maps(subject.model, subject.batches(chosen), layer)
+    if not np.isfinite(maps).all():
+        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
     numbers = parse_filters(filters or str(min(8, maps.shape[-1])), maps.shape[-1])
     indices = _check_filters(numbers, maps.shape[-1])
     rows, drawing = [], []

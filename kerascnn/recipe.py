@@ -19,6 +19,9 @@ OpenFraction = Annotated[float, Field(ge=0, lt=1)]
 Jitter = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=1000)]
 
+# No recipe file is as long.
+MOST_BYTES = 2**20
+
 # What pydantic's objections are called in a recipe; in braces, what pydantic adds to them.
 _REASONS = {
     "dict_type": "must be a table",
@@ -221,7 +224,11 @@ def read_recipe_text(name: str | Path) -> str:
     if path.suffix != ".toml":
         path = _shipped_path(str(name))
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise RecipeError(f"Recipe file '{name}' has more than {MOST_BYTES:,} bytes.")
+        return content.decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         nearest = _did_you_mean(path.stem, list_recipes())
         raise RecipeError(

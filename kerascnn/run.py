@@ -28,10 +28,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from kerascnn.archive import check_sizes
 from kerascnn.errors import RecipeError, RunError
 from kerascnn.recipe import Recipe, load_recipe
 
@@ -232,7 +234,7 @@ class Run:
         """
         try:
             # numpy leaves a file open that it opened and cannot read.
-            with open(self.path / "predictions.npz", "rb") as file, np.load(file) as stored:
+            with open(self.path / "predictions.npz", "rb") as file, _load_npz(file) as stored:
                 return {name: stored[name] for name in PREDICTIONS}
         except FileNotFoundError:
             raise self._not_evaluated() from None
@@ -253,8 +255,12 @@ class Run:
             raise self._not_evaluated()
         measured = self._read_json(self.metrics_path.name)
         test = measured.get("test")
-        if not isinstance(test, dict) or "accuracy" not in test:
+        if not isinstance(test, dict) or not _is_number(test.get("accuracy")):
             raise self._damaged(self.metrics_path.name, "it has no test accuracy")
+        rows = test.get("per_class", [])
+        is_list = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+        if not is_list or not all(isinstance(row.get("name"), str) for row in rows):
+            raise self._damaged(self.metrics_path.name, "it does not name its classes")
         return measured
 
     def read_activations(self, key: str) -> dict[str, np.ndarray]:
@@ -280,9 +286,10 @@ class Run:
         self._write("activations.npz", lambda path: np.savez(path, **stored))
 
     def write_figure(self, name: str, figure) -> Path:
-        """Store a matplotlib Figure as `figures/NAME.png`."""
+        """Store a matplotlib Figure as `figures/NAME.png`, see `file_name`."""
         return self._write(
-            f"figures/{name}.png", lambda path: figure.savefig(path, dpi=150, format="png")
+            f"figures/{file_name(name)}.png",
+            lambda path: figure.savefig(path, dpi=150, format="png"),
         )
 
     def verified_best(self) -> Path:
@@ -297,7 +304,12 @@ class Run:
             )
         record = self.read_record()
         # Of a run that was killed within an epoch's end, the file may still be the one before.
-        if record and _sha256(self.best_path) not in (record["best"], record["best_before"]):
+        is_file = self.best_path.is_file()  # what else it may be is refused when it is loaded
+        if (
+            record
+            and is_file
+            and _sha256(self.best_path) not in (record["best"], record["best_before"])
+        ):
             raise self._damaged(self.best_path.name, "its checksum is not the recorded one")
         return self.best_path
 
@@ -306,7 +318,7 @@ class Run:
         if not path.exists() or not self.best_path.exists():
             return {}
         try:
-            with path.open("rb") as file, np.load(file) as stored:
+            with path.open("rb") as file, _load_npz(file) as stored:
                 arrays = dict(stored)
         except Exception as error:
             raise RunError(
@@ -323,7 +335,7 @@ class Run:
         if not path.exists():
             return {}
         try:
-            with path.open("rb") as file, np.load(file) as stored:
+            with path.open("rb") as file, _load_npz(file) as stored:
                 return {name: stored[name] for name in names or stored}
         except Exception as error:
             raise self._damaged(_CHECKPOINT, error) from None
@@ -365,7 +377,8 @@ class Run:
 
     def _read_json(self, name: str) -> dict[str, object]:
         try:
-            content = json.loads((self.path / name).read_text("utf-8"))
+            text = (self.path / name).read_text("utf-8")
+            content = json.loads(text, parse_constant=_no_number)
         except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(name, error) from None
         if not isinstance(content, dict):
@@ -378,6 +391,8 @@ class Run:
         try:
             if "/" in name:
                 path.parent.mkdir(exist_ok=True)
+            if not path.parent.resolve().is_relative_to(self.path.resolve()):
+                raise RunError(f"'{path.parent}' leads out of the run; nothing is written there.")
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
                 written = Path(temporary) / path.name
                 write(written)
@@ -387,6 +402,19 @@ class Run:
         except OSError as error:
             raise RunError(f"'{path}' cannot be written: {error.strerror or error}.") from None
         return path
+
+
+def file_name(name: str) -> str:
+    """A name, such as one with a layer's in it, as the name of a file in one directory.
+
+    What is no letter, digit, `.`, `_` or `-` becomes `-`, a long name is cut, and names that differ
+    only in that get different endings.
+    """
+    plain = re.sub(r"[^\w.-]", "-", name).lstrip(".-")[:60]
+    if plain == name.replace(":", "-").replace("/", "-"):
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain}-{digest}"
 
 
 def create_run(recipe: Recipe, runs_dir: str | Path = "runs") -> Run:
@@ -434,6 +462,13 @@ def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     raise RunError(f"No run in '{runs_dir}' has '{name}' in its name; `kerascnn runs` lists them.")
 
 
+def _load_npz(file: BinaryIO):
+    """Arrays of numbers in an open .npz file, none of which unfolds to far more than is stored."""
+    stored = np.load(file, allow_pickle=False)
+    check_sizes(stored.zip.infolist())
+    return stored
+
+
 def _make_directory(runs_dir: Path, stem: str, recipe: Recipe) -> Path:
     # Under its name there is a directory with a recipe in it, or none.
     with tempfile.TemporaryDirectory(dir=runs_dir, prefix=".making-") as temporary:
@@ -459,6 +494,14 @@ def _made_at(recipe_path: Path) -> tuple[str, int, float]:
     if not found:
         return f"{datetime.fromtimestamp(written):{TIME_FORMAT}}", 1, written
     return found[1], int(found[2] or 1), written
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"it holds {text}, which is no number")
 
 
 def _from_csv(text: str) -> list[dict[str, float]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerascnn import archive
 from kerascnn.backend import require_backend
 from kerascnn.data import is_dataset, load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
@@ -137,7 +136,10 @@ class Subject:
         if not _is_classifier(self.model):
             return None
         outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
-        return _to_probabilities(self.model, np.concatenate(outputs).astype("float32"))
+        outputs = np.concatenate(outputs).astype("float32")
+        if not np.isfinite(outputs).all():
+            raise ModelError(f"{self.name} gives outputs that are not finite.")
+        return _to_probabilities(self.model, outputs)
 
     @property
     def predictions(self) -> np.ndarray | None:
@@ -181,7 +183,7 @@ class Subject:
 
     def _class_names_of_run(self, run: Run) -> tuple[str, ...]:
         if run.metrics_path.exists():
-            return tuple(row["name"] for row in run.read_metrics()["test"]["per_class"])
+            return tuple(row["name"] for row in run.read_metrics()["test"].get("per_class", ()))
         try:
             return load_dataset(run.recipe.data.dataset, self.data_dir).class_names
         except DatasetError:
@@ -196,7 +198,7 @@ class Subject:
 
 
 def load_model(path: Path):
-    """Load somebody's own `.keras` file in Keras's safe mode.
+    """Load somebody's own `.keras` file, see `archive.load_model`.
 
     Raises:
         ModelError: if there is no such file, it is of another kind, or it is not safe to load.
@@ -208,25 +210,7 @@ def load_model(path: Path):
         )
     if not path.is_file():
         raise ModelError(f"There is no file '{path}'.")
-    if not zipfile.is_zipfile(path):
-        raise ModelError(f"'{path}' is damaged, or not what `model.save` writes: it is no archive.")
-    import keras
-
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise ModelError(f"'{path}' cannot be loaded: {_why_not(error)}") from None
-
-
-def _why_not(error: Exception) -> str:
-    """Keras's reason, without its advice to load what is not safe and its dump of the model."""
-    text = str(error).strip() or type(error).__name__
-    if "safe_mode" in text:
-        return "it holds a Lambda layer, which can run any code; build it of other layers."
-    missing = re.search(r"Could not locate \w+ '[^']+'", text)
-    if missing:
-        return f"{missing[0]}; only what Keras itself has can be loaded."
-    return text.splitlines()[0]
+    return archive.load_model(path)
 
 
 def input_shape(model) -> tuple[int, int, int]:
@@ -288,9 +272,16 @@ def load_shown(
     images, read, problems = load_images(files, image_shape)
     if not read:
         raise ImageError(_why_none(given, problems))
-    stats = "".join(f"{path.resolve()} {path.stat().st_mtime_ns}" for path in read)
-    source = hashlib.sha256(stats.encode()).hexdigest()[:16]
+    stats = "".join(f"{path.resolve()} {_changed_at(path)}" for path in read)
+    source = hashlib.sha256(stats.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return Shown(source, images, [str(path) for path in read], problems=tuple(problems))
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # gone since it was read
+        return 0
 
 
 def _files(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerascnn.errors import ModelError
 from kerascnn.run import Run
 
 SCORES = ("mean", "max", "l2")
@@ -53,6 +54,9 @@ def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Sur
         model: functional or Sequential Keras model.
         images: as the model takes them, or batches of them.
         layer: as for `activations.truncate`.
+
+    Raises:
+        ModelError: if there is no such layer, or it gives a number that is not finite.
     """
     from kerascnn.activations import filter_scores
     from kerascnn.taps import effective_kernels
@@ -62,6 +66,8 @@ def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Sur
         name: np.concatenate([batch[index] for batch in batches])
         for index, name in enumerate(SCORES)
     }
+    if not all(np.isfinite(values).all() for values in scores.values()):
+        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
     return Survey(layer, scores, effective_kernels(model, layer))
 
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 MISSING = "–"
+# What a terminal would obey, what turns the direction of writing, and halves of characters.
+COMMANDS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Text from outside, such as a class's name, in one line and without commands to a terminal."""
+    return COMMANDS.sub("�", text)
+
+
+def cell(text: str) -> str:
+    """Text from outside as rich's tables take it: nothing in it is markup."""
+    return escape(visible(text))
 
 
 def table_per_class(measured: dict) -> Table:
@@ -92,9 +108,9 @@ def table_runs(rows: list[dict]) -> Table:
         table.add_column(column, justify="right" if column in ("loss", "test") else "left")
     for row in rows:
         table.add_row(
-            escape(row["run"]),
-            escape(row["dataset"] or MISSING),
-            escape(row["status"]),
+            cell(row["run"]),
+            cell(row["dataset"] or MISSING),
+            cell(row["status"]),
             MISSING if row["best_val_loss"] is None else f"{row['best_val_loss']:.3f}",
             MISSING if row["accuracy"] is None else _percent(row["accuracy"]),
         )
@@ -117,7 +133,7 @@ def table_comparison(comparison: dict) -> Table:
             table.add_section()
         verdict = "yes" if row["exceeds_chance"] else "no"
         table.add_row(
-            escape(row["name"]),
+            cell(row["name"]),
             _percent(row["a"]),
             _percent(row["b"]),
             _points(row["difference"]),
@@ -135,7 +151,7 @@ def table_dataset(description: dict) -> Table:
         table.add_column(split, justify="right")
     for index, name in enumerate(description["class_names"]):
         counts = (str(split["per_class"][index]) for split in description["splits"].values())
-        table.add_row(escape(name), *counts)
+        table.add_row(cell(name), *counts)
     table.add_section()
     splits = description["splits"].values()
     table.add_row("all", *(f"{split['num_images']:,}" for split in splits), style="bold")
@@ -154,7 +170,7 @@ def table_top(row: dict, title: str) -> Table:
     table.add_column("activation", justify="right")
     for image in row["top"]:
         cells = (image["image"], image["label"], image["prediction"])
-        named = (escape(cell or MISSING) for cell in cells)
+        named = (cell(text or MISSING) for text in cells)
         table.add_row(str(image["rank"]), *named, f"{image['activation']:.3f}")
     return table
 
@@ -166,10 +182,10 @@ def table_maps(rows: list[dict], title: str) -> Table:
     for row in rows:
         heading = row["label"] or row["image"]
         heading = f"{heading} ({row['image']})" if row["label"] else heading
-        table.add_column(escape(heading), justify="right", overflow="fold")
-    for place, cell in enumerate(rows[0]["filters"]):
+        table.add_column(cell(heading), justify="right", overflow="fold")
+    for place, first in enumerate(rows[0]["filters"]):
         values = (f"{row['filters'][place]['mean']:.3f}" for row in rows)
-        table.add_row(str(cell["filter"]), *values)
+        table.add_row(str(first["filter"]), *values)
     return table
 
 
@@ -188,7 +204,7 @@ def table_filters(rows: list[dict], title: str) -> Table:
             "dead" if row["is_dead"] else "alive",
             _percent(row["active_share"]),
             f"{row['mean']:.3f}",
-            escape(", ".join(classes)) or MISSING,
+            cell(", ".join(classes)) or MISSING,
         )
     return table
 
@@ -210,7 +226,7 @@ def table_kernel(row: dict) -> Table:
     for found in row["classes"]:
         given = found["given_property"]["probability"]
         table.add_row(
-            escape(f"{found['name']} among the top {row['num_top']}"),
+            cell(f"{found['name']} among the top {row['num_top']}"),
             f"{_percent(found['share'], 0)}, base rate {_percent(found['base_rate'], 0)}, "
             f"p = {found['p_value']:.2g}; among alike images {_percent(given, 0)} superior",
         )
@@ -237,8 +253,8 @@ def table_probabilities(rows: list[dict], top: int) -> Table:
     for row in rows:
         ranked = list(row["probabilities"].items())[:top]
         for place, (name, share) in enumerate(ranked):
-            picture = "" if place else escape(row["image"])
-            table.add_row(picture, escape(name), _percent(share), "█" * round(20 * share))
+            picture = "" if place else cell(row["image"])
+            table.add_row(picture, cell(name), _percent(share), "█" * round(20 * share))
         table.add_section()
     return table
 
@@ -256,7 +272,7 @@ def table_bench(measured: dict) -> Table:
     for peer in measured["peers"]:
         step = f"{peer['step_ms']:.1f} ({peer['step_ms_low']:.1f} – {peer['step_ms_high']:.1f})"
         table.add_row(
-            escape(peer["what"]),
+            cell(peer["what"]),
             step,
             f"{peer['images_second']:,.0f}",
             f"{peer['epoch_seconds']:.1f}",
@@ -270,11 +286,11 @@ def _over_represented(found: dict) -> str:
 
 
 def _table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", title_style="bold")
+    return Table(title=Text(visible(title)), title_justify="left", title_style="bold")
 
 
 def _accuracy_cells(row: dict, has_reported: bool) -> list[str]:
-    cells = [escape(row["name"]), _percent(row["accuracy"])]
+    cells = [cell(row["name"]), _percent(row["accuracy"])]
     cells.append(f"{100 * row['low']:.1f} – {100 * row['high']:.1f}")
     if has_reported:
         given = row["reported"]

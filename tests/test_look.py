@@ -680,7 +680,10 @@ def test_a_model_that_is_no_classifier_is_looked_into_all_the_same(pictures, ker
         (["filters", "--images", "none"], "There is no file 'none'."),
         (["filters", "--model", "none.keras"], "There is no file 'none.keras'."),
         (["filters", "--model", "text.h5", "--images", "shapes"], "'text.h5' is not a .keras file"),
-        (["filters", "--model", "text.keras", "--images", "shapes"], "'text.keras' is damaged"),
+        (
+            ["filters", "--model", "text.keras", "--images", "shapes"],
+            "'text.keras' cannot be loaded: it is damaged",
+        ),
         (["filters", "--model", "good.keras"], "--model needs --images"),
         (
             ["filters", "--model", "good.keras", "--tap", "bn", "--images", "shapes"],
@@ -755,8 +758,8 @@ def test_a_model_with_a_layer_of_its_own_names_the_layer(pictures, refused):
     keras.Model(image, Own()(layers.Conv2D(2, 3)(image))).save("own.keras")
     line = refused("filters", "--model", "own.keras", "--images", pictures)
     assert line == (
-        "'own.keras' cannot be loaded: Could not locate class 'Own'; only what Keras itself has "
-        "can be loaded."
+        "'own.keras' cannot be loaded: it holds 'Own', which is not Keras's own; build it of "
+        "Keras's own layers."
     )
 
 

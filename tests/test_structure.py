@@ -11,7 +11,7 @@ import kerascnn
 ROOT = Path(kerascnn.__file__).parent
 # A module imports only from those before it. A new module takes its place here.
 ORDER = """
-errors seeds images recipe backend
+errors archive seeds images recipe backend
 data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
 augment model steps.torch steps run checkpoint callbacks train
 metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
@@ -25,7 +25,7 @@ NEVER_KERAS = {"errors", "seeds", "images", "recipe", "run"} | {
 }  # fmt: skip
 # These may use Keras inside a function, not when they are imported.
 LIGHT = [name for name in ORDER if name.startswith(("backend", "cli", "data"))]
-LIGHT += ["survey", "subject", "look"]  # what a run keeps is shown without Keras
+LIGHT += ["archive", "survey", "subject", "look"]  # what a run keeps is shown without Keras
 LIGHT.remove("data.batches")
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
 

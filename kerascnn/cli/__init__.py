@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 import typer
+from typer.core import TyperGroup
 
 from kerascnn.cli import augmentations, bench, data, evaluate, look, recipes, run, runs
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
+from kerascnn.tables import visible
+
+
+@contextlib.contextmanager
+def _visible_usage_errors() -> Iterator[None]:
+    """Errors of usage quote an argument: by then without commands to the terminal."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            lines = [visible(line) for line in error.format_message().split("\n")]
+            error.format_message = lambda: "\n".join(lines)
+        raise
+
+
+class _Commands(TyperGroup):
+    def make_context(self, *args, **settings):
+        with _visible_usage_errors():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx):
+        with _visible_usage_errors():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="kerascnn",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,6 +79,9 @@ app.command("augmentations")(augmentations.augmentations)
 
 def main() -> None:
     """Entry point of the command `kerascnn`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name may hold what the terminal's encoding has not
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KerascnnError as error:

@@ -286,9 +286,10 @@ def _subject(run, runs_dir, model, images, data_dir, value_range):
 
 
 def _save(figure, subject, name: str, output: Path | None) -> None:
-    name = name.replace(":", "-").replace("/", "-")
+    from kerascnn.run import file_name
+
     if output is None and subject.run:
         path = subject.run.write_figure(name, figure)
     else:
-        path = save_figure(figure, output or Path(f"{name}.png"))
+        path = save_figure(figure, output or Path(f"{file_name(name)}.png"))
     remark(f"Figure: {path}")

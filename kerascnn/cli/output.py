@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from kerascnn.tables import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+
+class SafeConsole(Console):
+    """A console that passes on no command to the terminal but rich's own.
+
+    Names come from files and folders; wherever one is printed, an escape sequence in it is seen and
+    not obeyed.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """As Console's, with the text of each segment made visible."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                lines = (visible(line) for line in segment.text.expandtabs().split("\n"))
+                yield Segment("\n".join(lines), segment.style)
+
+
 # Results go to standard output; progress, remarks and errors to standard error.
-out = Console()
-err = Console(stderr=True)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 
 RunsDir = Annotated[
     Path,

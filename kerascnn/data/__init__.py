@@ -165,7 +165,7 @@ def _load_folder(root: Path) -> Dataset:
 
     arrays = cache.load("folder", fingerprint, read)
     problems = json.loads(arrays.pop("problems").tobytes())
-    digest = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(fingerprint.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=tuple(problems))
 
 

@@ -44,7 +44,9 @@ def load(name: str, fingerprint: str, build: Callable[[], Arrays]) -> Arrays:
     Returns:
         Name to array, read-only, and memory-mapped where they are stored.
     """
-    digest = hashlib.sha256(f"{LAYOUT} {fingerprint}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(
+        f"{LAYOUT} {fingerprint}".encode("utf-8", "surrogateescape")
+    ).hexdigest()[:16]
     entry = cache_directory() / f"{name}-{digest}"
     arrays = _read(entry) or _store(entry, build())
     for array in arrays.values():
@@ -55,7 +57,10 @@ def load(name: str, fingerprint: str, build: Callable[[], Arrays]) -> Arrays:
 def _read(entry: Path) -> Arrays | None:
     try:
         checksums = json.loads((entry / CHECKSUMS).read_text())
-        arrays = {key: np.load(entry / f"{key}.npy", mmap_mode="r") for key in checksums}
+        arrays = {
+            key: np.load(entry / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+            for key in checksums
+        }
         intact = all(_checksum(array) == checksums[key] for key, array in arrays.items())
     except Exception:  # a damaged header makes numpy raise whatever its parser does
         return None

@@ -1,0 +1,365 @@
+"""The one way to load a model: a `.keras` file that is looked through before anything is built.
+
+Keras's safe mode alone refuses Lambda layers and the like by name. Here only what is known to
+compute pictures passes, by the module of Keras that it comes from, and nothing that would fill
+memory or disk is unpacked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import math
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kerascnn.errors import ModelError
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+ASSETS = "assets/"
+MEMBERS = (METADATA, CONFIG, WEIGHTS)
+# Members of an archive, and their bytes in all but the weights; Keras's largest has 2 MiB.
+MOST_MEMBERS = 1000
+MOST_BYTES = 32 * 2**20
+# What is stored may unfold to so many times its size; Keras and numpy store without compression.
+MOST_EXPANSION = 100
+# Less than that may unfold from next to nothing.
+HARMLESS_BYTES = 2**20
+# Groups and arrays of the weights.
+MOST_OBJECTS = 100_000
+# Deflate, shuffle, checksum and LZF: what HDF5 and h5py have built in. Others are loaded as code.
+HDF5_FILTERS = (1, 2, 3, 32000)
+
+# Where in Keras lies what a network of pictures is made of. What runs code, unpickles, or reads
+# other files lies elsewhere: `layers.core.lambda_layer`, `export`, `utils`, `layers.preprocessing`.
+TRUSTED_MODULES = tuple(
+    f"keras.src.{name}."
+    for name in (
+        "activations",
+        "applications",
+        "constraints",
+        "dtype_policies",
+        "initializers",
+        "layers.activations",
+        "layers.attention",
+        "layers.convolutional",
+        "layers.core.dense",
+        "layers.core.einsum_dense",
+        "layers.core.embedding",
+        "layers.core.identity",
+        "layers.core.input_layer",
+        "layers.core.masking",
+        "layers.core.reversible_embedding",
+        "layers.merging",
+        "layers.normalization",
+        "layers.pooling",
+        "layers.preprocessing.image_preprocessing",
+        "layers.preprocessing.normalization",
+        "layers.preprocessing.pipeline",
+        "layers.preprocessing.rescaling",
+        "layers.regularization",
+        "layers.reshaping",
+        "layers.rnn",
+        "losses",
+        "metrics",
+        "models.functional",
+        "models.model",
+        "models.sequential",
+        "ops",
+        "optimizers",
+        "quantizers",
+        "random",
+        "regularizers",
+    )
+)
+# What Keras writes for values that are no objects.
+PLAIN_CLASSES = frozenset(
+    f"__{name}__" for name in ("keras_tensor", "tensor", "numpy", "bytes", "ellipsis", "slice")
+)
+
+
+def load_model(path: Path, called: str | None = None):
+    """The model of a `.keras` file, checked and in Keras's safe mode, without its optimizer.
+
+    Args:
+        path: of the file.
+        called: what to call it in an error; else its path.
+
+    Raises:
+        ModelError: if it is damaged, or not safe to load.
+    """
+    called = called or f"'{path}'"
+    try:
+        config, num_stored = _check(path)
+        _check_classes(config)
+        _check_size(config, num_stored)
+        import keras
+
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, h5py and zipfile raise many kinds
+        raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a `.keras` file that is no such archive, or not what its size makes believe.
+
+    Raises:
+        ModelError: if it holds anything but what `model.save` writes: two JSON files, the weights
+            and assets, under plain names, once each, of sizes in proportion to what is stored, and
+            weights that are arrays of numbers in this file.
+    """
+    try:
+        _check(path)
+    except Exception as error:
+        raise ModelError(f"'{path}' cannot be loaded: {_why_not(error)}") from None
+
+
+def check_sizes(members: Iterable[zipfile.ZipInfo]) -> None:
+    """Refuse members of an archive that would unfold to far more than what is stored.
+
+    Raises:
+        ValueError: naming the member.
+    """
+    for member in members:
+        if member.file_size > HARMLESS_BYTES + MOST_EXPANSION * member.compress_size:
+            raise ValueError(
+                f"its {_name(member.filename)} would unfold from {member.compress_size:,} to "
+                f"{member.file_size:,} bytes"
+            )
+
+
+def _check(path: Path) -> tuple[dict, int]:
+    """The configuration of a model and the number of values that its weights hold."""
+    _check_kind(path)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        _check_members(members, path.stat().st_size)
+        config = json.loads(archive.read(CONFIG))
+        if not isinstance(config, dict):
+            raise ValueError(f"its {CONFIG} holds no JSON object")
+        num_stored = _check_weights(archive.read(WEIGHTS))
+    # That of the whole model is not used: it may name a loss of one's own.
+    return {key: value for key, value in config.items() if key != "compile_config"}, num_stored
+
+
+def _check_kind(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError("it is not a file")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start == b"\x89HDF\r\n\x1a\n":
+        raise ValueError(
+            "it is in Keras's old HDF5 format, which can run code; where you trust it, load it "
+            "with Keras and save it as .keras"
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is damaged, or not what `model.save` writes")
+
+
+def _check_members(members: list[zipfile.ZipInfo], archive_bytes: int) -> None:
+    if len(members) > MOST_MEMBERS:
+        raise ValueError(f"it holds {len(members):,} files; expected {len(MEMBERS)} and assets")
+    names = [member.filename for member in members]
+    for member in members:
+        name = _name(member.filename)
+        if not _is_plain(member.filename):
+            raise ValueError(f"it would write outside its directory, to {name}")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"its {name} is a link to another file")
+        if member.filename not in MEMBERS and not member.filename.startswith(ASSETS):
+            raise ValueError(f"it holds {name}, which `model.save` does not write")
+        if member.flag_bits & 1 or member.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
+            raise ValueError(f"its {name} is encrypted or compressed in an unusual way")
+    if len(set(names)) < len(names):
+        raise ValueError("it holds two files of the same name")
+    missing = [name for name in MEMBERS if name not in names]
+    if missing:
+        raise ValueError(f"it is damaged: {missing[0]} is missing")
+    check_sizes(members)
+    others = sum(member.file_size for member in members if member.filename != WEIGHTS)
+    if others > MOST_BYTES:
+        raise ValueError(f"its {CONFIG}, {METADATA} and assets have {others:,} bytes")
+    if sum(member.compress_size for member in members) > archive_bytes:
+        raise ValueError("its files overlap")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name stays in its directory on every system."""
+    parts = name.removesuffix("/").split("/")
+    return (
+        name.isprintable()
+        and not any(character in name for character in '\\:*?"<>|')
+        and all(part and part not in (".", "..") for part in parts)
+    )
+
+
+def _name(name: str) -> str:
+    shown = name if len(name) <= 60 else f"{name[:57]}..."
+    return "'" + "".join(each if each.isprintable() else "�" for each in shown) + "'"
+
+
+# The weights.
+
+
+def _check_weights(content: bytes) -> int:
+    """The number of values in the weights, which are plain arrays of this file."""
+    import h5py
+
+    total, declared, seen = 0, 0, set()
+    with h5py.File(io.BytesIO(content), "r") as file:
+        for name, dataset in _walk(file, seen):
+            _check_dataset(h5py, name, dataset)
+            total += math.prod(dataset.shape)
+            declared += math.prod(dataset.shape) * dataset.dtype.itemsize
+    if declared > HARMLESS_BYTES + MOST_EXPANSION * len(content):
+        raise ValueError(f"its weights claim {declared:,} bytes, but {len(content):,} are stored")
+    return total
+
+
+def _walk(group, seen: set) -> Iterator[tuple[str, object]]:
+    """Names and arrays under a group, without following a link out of it, each once."""
+    import h5py
+
+    groups = [("", group)]
+    while groups:
+        place, group = groups.pop()
+        for key in group:
+            name = f"{place}/{key}"
+            if group.get(key, getclass=True, getlink=True) is not h5py.HardLink:
+                raise ValueError(f"its weights {_name(name)} are a link")
+            child = group[key]
+            address = h5py.h5o.get_info(child.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if len(seen) > MOST_OBJECTS:
+                raise ValueError(f"its weights have more than {MOST_OBJECTS:,} parts")
+            if isinstance(child, h5py.Group):
+                groups.append((name, child))
+            else:
+                yield name, child
+
+
+def _check_dataset(h5py, name: str, dataset) -> None:
+    name = _name(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"its weights {name} are no array")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"its weights {name} lie in another file")
+    # Keras keeps bfloat16 as two bytes of no kind.
+    is_number = dataset.dtype.kind in "biuf" or str(dataset.dtype) == "|V2"
+    if not is_number or dataset.shape is None:
+        raise ValueError(f"its weights {name} are no numbers")
+    settings = dataset.id.get_create_plist()
+    filters = [settings.get_filter(index)[0] for index in range(settings.get_nfilters())]
+    if set(filters) - set(HDF5_FILTERS):
+        raise ValueError(f"its weights {name} are compressed in an unusual way")
+    stored = dataset.id.get_storage_size()
+    claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
+    if claimed > HARMLESS_BYTES + MOST_EXPANSION * stored:
+        raise ValueError(f"its weights {name} claim {claimed:,} bytes, but {stored:,} are stored")
+
+
+# What the model is made of.
+
+
+def _check_classes(config: dict) -> None:
+    values: list[object] = [config]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            if "class_name" in value:
+                _check_class(value)
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+
+
+def _check_class(value: dict) -> None:
+    import keras
+
+    kind, module = value["class_name"], value.get("module")
+    if kind in PLAIN_CLASSES:
+        return
+    # What this process itself registered is not the file's.
+    registered = value.get("registered_name")
+    if isinstance(registered, str) and keras.saving.get_registered_object(registered):
+        return
+    if kind == "function":
+        kind = value.get("config")
+        if module == "builtins":  # one of Keras's own, which has it by name
+            return
+    if not isinstance(kind, str):
+        raise ValueError(f"its {CONFIG} is damaged: a class has no name")
+    source = getattr(_find(module, kind), "__module__", None) if isinstance(module, str) else None
+    if not isinstance(source, str) or not f"{source}.".startswith(("keras.", "keras_")):
+        raise ValueError(
+            f"it holds {_name(kind)}, which is not Keras's own; build it of Keras's own layers"
+        )
+    if not _is_trusted(source):
+        danger = "which can run any code" if kind == "Lambda" else "which can do more than compute"
+        noun = "a Lambda layer" if kind == "Lambda" else _name(kind)
+        raise ValueError(f"it holds {noun}, {danger}; build it of other layers")
+
+
+def _is_trusted(module: str) -> bool:
+    return f"{module}.".startswith(TRUSTED_MODULES)
+
+
+def _find(module: str, name: str) -> object:
+    """What Keras has under a name, if it is a class or function; imports what is trusted only."""
+    import keras
+
+    found: object = keras if module.split(".")[0] == "keras" else None
+    for part in (*module.split(".")[1:], name):
+        found = getattr(found, part, None)
+    if found is None and _is_trusted(module):
+        try:
+            found = vars(importlib.import_module(module)).get(name)
+        except ImportError:
+            return None
+    return found
+
+
+def _check_size(config: dict, num_stored: int) -> None:
+    """Refuse a model that would take far more memory than its weights fill."""
+    # In a thread of its own, because Keras keeps for each thread what it has yet to give values.
+    with ThreadPoolExecutor(1) as thread:
+        wanted = thread.submit(_count_weights, config).result()
+    if wanted > HARMLESS_BYTES + 4 * num_stored:
+        raise ValueError(f"it has {wanted:,} weights, but {num_stored:,} are stored")
+
+
+def _count_weights(config: dict) -> int:
+    """The weights of a model, built without values: in this scope Keras makes no arrays."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    if not isinstance(model, keras.Model):
+        raise ValueError("it holds no model")
+    return sum(math.prod(variable.shape) for variable in model.variables)
+
+
+def _why_not(error: Exception) -> str:
+    """The reason in one line, without Keras's advice to load what is not safe, or its dumps."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError) and error.args:
+        text = f"it is damaged: {text}"
+    if "safe_mode" in text:
+        text = "it holds a layer which can run any code; build it of other layers"
+    missing = re.search(r"Could not locate \w+ '[^']+'", text)
+    if missing:
+        text = f"{missing[0]}; only what Keras itself has can be loaded"
+    line = " ".join(text.splitlines()[0].split())
+    line = line if len(line) <= 300 else f"{line[:297]}..."
+    return line if line.endswith(".") else f"{line}."
