@@ -21,6 +21,7 @@ _HOMES = {
     "BackendError": "errors",
     "BenchError": "errors",
     "DatasetError": "errors",
+    "ExchangeError": "errors",
     "ImageError": "errors",
     "ModelError": "errors",
     "RecipeError": "errors",
@@ -49,9 +50,11 @@ _HOMES = {
     "resume": "train",
     "train": "train",
     "evaluate": "evaluate",
+    "convert": "exchange",
+    "export": "exchange",
 }
 
-_NEED_KERAS = {"activations", "augment", "evaluate", "model", "train"}
+_NEED_KERAS = {"activations", "augment", "evaluate", "exchange", "model", "train"}
 
 __all__ = ["__version__", *_HOMES]
 

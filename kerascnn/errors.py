@@ -4,6 +4,7 @@
     ├── BackendError        the Keras backend is unknown or not installed
     ├── BenchError          a peer of the bench failed
     ├── DatasetError        a data set is missing, damaged, or cannot be prepared
+    ├── ExchangeError       weights do not fit, or a file of them cannot be read or made
     ├── ImageError          a file is not a picture that can be used
     ├── ModelError          a model is not one that can be used here
     ├── RecipeError         a recipe is unknown or says something that cannot be
@@ -31,6 +32,10 @@ class BenchError(KerascnnError):
 
 class DatasetError(KerascnnError):
     """A data set is missing, damaged, or cannot be prepared."""
+
+
+class ExchangeError(KerascnnError):
+    """Weights do not fit, or a file of them cannot be read or made."""
 
 
 class ImageError(KerascnnError):

@@ -40,16 +40,18 @@ def evaluate(
         (95 % Wilson interval), `loss`, `num_images`, `per_class` (list of `name`, `accuracy`,
         `low`, `high`, `count`, `reported`) and `confusion` (rows are true classes), `reported`
         (what the study gave for the recipe), `diagnosis` (see `metrics.diagnose`) and
-        `wall_seconds`.
+        `wall_seconds`. Of converted weights `epochs` is 0, and what only training knows is None.
 
     Raises:
-        RunError: if the run has no model, or one that cannot be loaded.
+        RunError: if the run has no model, or one that cannot be loaded or is of other images.
         DatasetError: if the data set cannot be loaded.
     """
     require_backend()
     recipe = run.recipe
     dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
-    probabilities = predict(load_best_model(run), dataset.test_images)
+    model = load_best_model(run)
+    _check_fit(run, model, dataset)
+    probabilities = predict(model, dataset.test_images)
     predictions = probabilities.argmax(axis=1).astype("int32")
     labels = np.asarray(dataset.test_labels)
     run.write_predictions(probabilities=probabilities, predictions=predictions, labels=labels)
@@ -90,7 +92,7 @@ def summarize(
     """The content of `metrics.json`, see `evaluate`."""
     history, environment = run.read_history(), run.read_environment()
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
-    best = metrics.best_epoch(history["val_loss"])
+    best = metrics.best_epoch(history["val_loss"]) if history["val_loss"] else None
     return {
         "run": str(run.path),
         "recipe": recipe.name,
@@ -99,8 +101,8 @@ def summarize(
         "backend": environment.get("backend"),
         "epochs": len(history["epoch"]),
         "best_epoch": best,
-        "best_val_loss": history["val_loss"][best - 1],
-        "train_loss": history["loss"][-1],
+        "best_val_loss": history["val_loss"][best - 1] if best else None,
+        "train_loss": history["loss"][-1] if best else None,
         "test": _summarize_test(recipe, class_names, confusion, labels, probabilities),
         "reported": _reported_for(recipe),
         "diagnosis": metrics.diagnose(history, confusion, list(class_names)),
@@ -120,7 +122,6 @@ def write_figures(
         key: np.array([row[key] for row in rows], "float64") for key in ("accuracy", "low", "high")
     }
     figures = {
-        "history": plots.plot_history(run.read_history(), title, reported),
         "examples": plots.plot_examples(
             dataset.test_images[chosen],
             dataset.test_labels[chosen],
@@ -138,7 +139,23 @@ def write_figures(
             overall=test["accuracy"],
         ),
     }
+    if measured["epochs"]:
+        figures["history"] = plots.plot_history(run.read_history(), title, reported)
     return [run.write_figure(name, figure) for name, figure in figures.items()]
+
+
+def _check_fit(run: Run, model: keras.Model, dataset: Dataset) -> None:
+    takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
+    if (takes, gives) != (tuple(dataset.image_shape), dataset.num_classes):
+        raise RunError(
+            f"The model of run '{run.name}' takes images of {_size(takes)} and tells apart {gives} "
+            f"classes; data set '{dataset.name}' has {_size(dataset.image_shape)} and "
+            f"{dataset.num_classes} classes."
+        )
+
+
+def _size(image_shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, image_shape))
 
 
 def _summarize_test(recipe, class_names, confusion, labels, probabilities) -> dict[str, object]:

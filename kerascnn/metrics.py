@@ -106,11 +106,13 @@ def diagnose(
     """What a teacher would notice; each finding has a `kind` and a `message`.
 
     Kinds: `collapsed` (with `class`), `overfitting` (with `since_epoch` and `gap`),
-    `still_improving` (with `best_epoch`).
+    `still_improving` (with `best_epoch`). An empty history tells nothing of the last two.
     """
     collapsed = _diagnose_collapse(confusion, class_names)
     if collapsed:
         return [collapsed]
+    if not history["val_loss"]:
+        return []
     found = _diagnose_overfitting(history) or _diagnose_unfinished(history)
     return [found] if found else []
 

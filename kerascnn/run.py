@@ -2,8 +2,9 @@
 
 runs/adam-lr0.001-seed0-20261123-101500/
   recipe.toml        the resolved recipe; `kerascnn run` takes it too
-  environment.json   versions, backend, device, threads, git commit, wall time
-  history.csv        a row an epoch, written as the epoch ends
+  environment.json   versions, backend, device, threads, git commit, wall time; the file that
+                     weights were converted from
+  history.csv        a row an epoch, written as the epoch ends; none where weights were converted
   best.keras         the model at the lowest validation loss; plain Keras loads it
   checkpoint.npz     what a later `kerascnn resume` needs, and the checksums of the two above
   predictions.npz    probabilities, predictions and labels of the test images
@@ -96,11 +97,22 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`finished`, `trained` (not evaluated), or `3 of 50 epochs`."""
+        """`finished`, `trained` or `converted` (both not evaluated), or `3 of 50 epochs`."""
         epochs, done = self.recipe.train.epochs, len(self.read_history()["epoch"])
-        if done < epochs:
+        is_converted = not done and self.converted_from is not None
+        if done < epochs and not is_converted:
             return f"{done} of {epochs} epochs"
-        return "finished" if self.metrics_path.exists() else "trained"
+        if self.metrics_path.exists():
+            return "finished"
+        return "converted" if is_converted else "trained"
+
+    @property
+    def converted_from(self) -> str | None:
+        """Name of the file of weights that the run was made of; None where it was trained."""
+        if not (self.path / "environment.json").exists():
+            return None
+        source = self.read_environment().get("converted_from")
+        return source.get("file") if isinstance(source, dict) else None
 
     def describe(self) -> dict[str, object]:
         """A line about the run, also where it is unfinished or damaged.
@@ -386,22 +398,37 @@ class Run:
         return content
 
     def _write(self, name: str, write: Callable[[Path], object]) -> Path:
-        """Write a file so that under its final name is either all of it or what was before."""
         path = self.path / name
         try:
             if "/" in name:
                 path.parent.mkdir(exist_ok=True)
             if not path.parent.resolve().is_relative_to(self.path.resolve()):
                 raise RunError(f"'{path.parent}' leads out of the run; nothing is written there.")
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
-                written = Path(temporary) / path.name
-                write(written)
-                with written.open("rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(written, path)
         except OSError as error:
-            raise RunError(f"'{path}' cannot be written: {error.strerror or error}.") from None
-        return path
+            raise _not_writable(path, error) from None
+        return write_whole(path, write)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file so that under its name is either all of it or what was before.
+
+    Args:
+        path: the file.
+        write: called with another path, of the same name, that is then moved there.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
+            written = Path(temporary) / path.name
+            write(written)
+            with written.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(written, path)
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    return path
 
 
 def file_name(name: str) -> str:
@@ -467,6 +494,10 @@ def _load_npz(file: BinaryIO):
     stored = np.load(file, allow_pickle=False)
     check_sizes(stored.zip.infolist())
     return stored
+
+
+def _not_writable(path: Path, error: OSError) -> RunError:
+    return RunError(f"'{path}' cannot be written: {error.strerror or error}.")
 
 
 def _make_directory(runs_dir: Path, stem: str, recipe: Recipe) -> Path:

@@ -59,7 +59,7 @@ def table_per_class(measured: dict) -> Table:
 def table_losses(measured: dict) -> Table:
     """Losses and the best epoch, reported beside measured."""
     reported = measured["reported"]
-    table = _table("Training")
+    table = _table("Training" if measured["epochs"] else "Loss")
     table.add_column("")
     table.add_column("measured", justify="right")
     if reported:
@@ -71,6 +71,8 @@ def table_losses(measured: dict) -> Table:
         ("training loss, last epoch", "train_loss", ".4f"),
     ]
     for title, key, form in rows:
+        if measured[key] is None:  # converted weights
+            continue
         cells = [title, format(measured[key], form)]
         if reported:
             cells += _beside(measured[key], reported.get(key), form)

@@ -519,3 +519,101 @@ def test_samples_are_the_first_images_of_successive_epochs():
         augmentation.seek(epoch, 0)
         np.testing.assert_array_equal(samples[:, epoch], numpy(augmentation(images, training=True)))
     assert len({sample.tobytes() for sample in samples[0]}) == 4
+
+
+# The ends of the ranges.
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Has every draw be the lowest or the highest there is, but for the order of a jitter."""
+
+    def set_draws(draw, order=0):
+        def fixed(keys, index):
+            value = (order + 0.5) / 6 if index == 3 else draw
+            return ops.full(ops.shape(keys), value, dtype="float32")
+
+        monkeypatch.setattr("kerascnn.augment.uniform", fixed)
+
+    return set_draws
+
+
+LOWEST, HIGHEST = 0.0, 1 - 2**-24
+# Red, a dark and a light pixel: gray values 76.2, 28.9 and 234.0, mean 113.04.
+PIXELS = np.array([[[[255, 0, 0], [10, 30, 70], [250, 240, 160]]]], "uint8")
+GRAYS = np.array([0.2989 * 255, 28.579, 0.2989 * 250 + 0.587 * 240 + 0.114 * 160])
+
+
+@pytest.mark.parametrize(("draw", "factor"), [(LOWEST, 0.8), (HIGHEST, 1.2)])
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_each_operation_is_its_formula_at_the_ends_of_its_range(drawn, name, draw, factor):
+    drawn(draw)
+    amounts = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, name: 0.2}
+    result = numpy(ColorJitter(**amounts)(PIXELS, training=True))[0, 0]
+    grays = (PIXELS[0, 0] * [0.2989, 0.587, 0.114]).sum(axis=1)
+    np.testing.assert_allclose(grays, GRAYS)
+    degenerate = {"brightness": 0.0, "contrast": grays.mean(), "saturation": grays[:, None]}[name]
+    expected = factor * PIXELS[0, 0] + (1 - factor) * degenerate
+    if factor > 1:
+        assert (expected > 255).any()  # which is where clipping is seen
+    np.testing.assert_allclose(result, np.clip(expected, 0, 255), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("draw", "window"), [(LOWEST, np.s_[0:5, 0:5]), (HIGHEST, np.s_[8:13, 8:13])]
+)
+def test_crop_reaches_both_corners_of_the_padded_image(drawn, draw, window):
+    drawn(draw)
+    images = draw_images(2, size=5) // 2 + 1
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    result = numpy(RandomCropWithPadding(4)(images, training=True))
+    np.testing.assert_array_equal(result, padded[:, *window])
+
+
+def test_flip_at_the_ends_of_its_draw(drawn):
+    images = draw_images(2)
+    for draw, expected in ((LOWEST, images[:, :, ::-1]), (HIGHEST, images)):
+        drawn(draw)
+        np.testing.assert_array_equal(
+            numpy(RandomHorizontalFlip(0.5)(images, training=True)), expected
+        )
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_operations_are_applied_in_the_order_that_is_drawn(drawn, order):
+    def gray(x):
+        return x @ [0.2989, 0.587, 0.114]
+
+    degenerates = (lambda x: 0.0, lambda x: gray(x).mean(), lambda x: gray(x)[..., None])
+    expected = PIXELS[0].astype("float64")
+    for operation in ORDERS[order]:
+        expected = np.clip(1.2 * expected - 0.2 * degenerates[operation](expected), 0, 255)
+    drawn(HIGHEST, order)
+    result = numpy(ColorJitter()(PIXELS, training=True))[0]
+    np.testing.assert_allclose(result, expected, atol=1e-3)
+
+
+def test_all_81_windows_are_seen_on_images_of_the_study_whose_size_is_32():
+    # The pixel now at the centre tells the window; the flip comes before and is turned off.
+    recipe = AUGMENTED.with_values(
+        {f"augmentation.{name}": 0.0 for name in ("horizontal_flip", "brightness", "contrast")}
+        | {"augmentation.saturation": 0.0}
+    )
+    rows, columns = np.indices((32, 32))
+    image = np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype("uint8")
+    result = numpy(build_augmentation(recipe)(np.repeat(image[None], 4050, axis=0), training=True))
+    top, left = (result[:, 16, 16, :2].astype(int) - 12).T
+    counts = np.bincount(top * 9 + left, minlength=81)
+    assert counts.shape == (81,)
+    assert counts.min() > 0
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_values_of_a_recipe_never_leave_the_range():
+    recipe = AUGMENTED.with_values(
+        {f"augmentation.{name}": 1.0 for name in ("brightness", "contrast", "saturation")}
+    )
+    images = np.concatenate([extreme_images(), draw_images(93, size=4)])
+    samples = sample_augmentation(recipe, images, num_draws=20)
+    assert samples.min() == 0
+    assert samples.max() == 255

@@ -5,7 +5,13 @@ import time
 import numpy as np
 import pytest
 
-from kerascnn.data import DATASETS, describe_dataset, load_dataset, split_validation
+from kerascnn.data import (
+    DATASETS,
+    describe_dataset,
+    load_dataset,
+    shape_of_dataset,
+    split_validation,
+)
 from kerascnn.errors import DatasetError
 
 
@@ -116,3 +122,9 @@ def test_split_validates_with_one_image_at_least():
 def test_split_that_leaves_nothing_to_train_is_refused(num_images, fraction):
     with pytest.raises(DatasetError, match=r"none would train; set data\.validation_fraction"):
         split_validation(num_images, fraction, seed=0)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "shapes"])
+def test_shape_of_a_known_data_set_needs_none_of_its_files(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert shape_of_dataset(name) == ((32, 32, 3), 10)

@@ -15,9 +15,9 @@ errors archive seeds images recipe backend
 data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
 augment model steps.torch steps run checkpoint callbacks train
 metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
-progress bench bench.pytorch_script bench.keras_fit bench.worker
-cli.output cli.evaluate cli.augmentations cli.bench cli.data cli.look cli.recipes cli.run cli.runs
-cli __main__
+exchange progress bench bench.pytorch_script bench.keras_fit bench.worker
+cli.output cli.evaluate cli.augmentations cli.bench cli.data cli.look cli.recipes cli.run
+cli.runs cli.exchange cli __main__
 """.split()  # noqa: SIM905
 MEASURE_OR_SHOW = ORDER[ORDER.index("metrics") : ORDER.index("progress")]
 NEVER_KERAS = {"errors", "seeds", "images", "recipe", "run"} | {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import typer
 from typer.core import TyperGroup
 
-from kerascnn.cli import augmentations, bench, data, evaluate, look, recipes, run, runs
+from kerascnn.cli import augmentations, bench, data, evaluate, exchange, look, recipes, run, runs
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
 from kerascnn.tables import visible
@@ -72,6 +72,8 @@ app.command("feature-maps")(look.feature_maps)
 app.command("filters")(look.filters)
 app.command("explain-filter")(look.explain_filter)
 app.command("predict")(look.predict)
+app.command("convert")(exchange.convert)
+app.command("export")(exchange.export)
 app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 app.command("augmentations")(augmentations.augmentations)

@@ -83,6 +83,14 @@ def show(run, measured: dict) -> None:
     out.print(table_losses(measured))
     for finding in measured["diagnosis"]:
         out.print(Text.assemble(("Diagnosis: ", "bold"), finding["message"]), soft_wrap=True)
+    if not measured["epochs"]:
+        out.print(
+            Text(
+                f"No curves: the weights were converted from '{run.converted_from}', which tells "
+                "nothing of their training."
+            ),
+            soft_wrap=True,
+        )
     figures = ", ".join(sorted(path.name for path in run.figures_path.glob("*.png")))
     out.print(Text(f"Figures: {run.figures_path}/ ({figures})"), soft_wrap=True)
 

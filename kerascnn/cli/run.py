@@ -70,7 +70,7 @@ def run(
         "train.batch_size": batch_size,
     }
     values |= {key: value for key, value in given.items() if value is not None}
-    resolved = _with_absolute_folder(load_recipe(recipe).with_values(values))
+    resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
 
     begun = _find_begun(resolved, runs_dir) if resume else None
     if begun:
@@ -189,7 +189,7 @@ def _evaluate(run, dataset, json: bool) -> None:
         show(run, measured)
 
 
-def _with_absolute_folder(recipe):
+def with_absolute_folder(recipe):
     """The recipe, so that it means the same folder from everywhere."""
     from kerascnn.data import DATASETS
 

@@ -87,6 +87,20 @@ def load_dataset(
     )
 
 
+def shape_of_dataset(name: str) -> tuple[tuple[int, int, int], int]:
+    """Image shape and number of classes; of a data set by name, no file of it is needed.
+
+    Raises:
+        DatasetError: if the data set is unknown, or a folder that cannot be read.
+    """
+    if name == "cifar10":
+        return cifar10.IMAGE_SHAPE, len(cifar10.CLASS_NAMES)
+    if name == "shapes":
+        return (shapes.SIZE, shapes.SIZE, 3), len(shapes.CLASS_NAMES)
+    dataset = load_dataset(name)
+    return dataset.image_shape, dataset.num_classes
+
+
 def is_dataset(name: str) -> bool:
     """Whether a name means a data set: a known one, or a folder of folders that are not hidden."""
     path = Path(name)

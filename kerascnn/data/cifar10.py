@@ -43,7 +43,7 @@ WAYS_ON = (
     " `kerascnn data prepare --archive cifar-10-binary.tar.gz`, or go without: `--dataset shapes`."
 )
 
-_IMAGE_SHAPE = (32, 32, 3)
+IMAGE_SHAPE = (32, 32, 3)
 _READ_RECORDS = 1000
 
 
@@ -113,7 +113,7 @@ def read_split(
     check_prepared(data_dir)
     source = _open_source(split, resolve_data_dir(data_dir))
     total = len(source)
-    images = np.empty((total, *_IMAGE_SHAPE), np.uint8)
+    images = np.empty((total, *IMAGE_SHAPE), np.uint8)
     labels = np.empty(total, np.int64)
     for start in range(0, total, _READ_RECORDS):
         stop = min(start + _READ_RECORDS, total)
@@ -287,6 +287,6 @@ def _decode(record: bytes) -> tuple[np.ndarray, int]:
     with Image.open(io.BytesIO(features["image"].bytes_list.value[0])) as picture:
         image = np.asarray(picture)
     label = features["label"].int64_list.value[0]
-    if image.shape != _IMAGE_SHAPE or image.dtype != np.uint8 or not 0 <= label < len(CLASS_NAMES):
+    if image.shape != IMAGE_SHAPE or image.dtype != np.uint8 or not 0 <= label < len(CLASS_NAMES):
         raise ValueError(f"image {image.dtype} {image.shape} with label {label}")
     return image, label

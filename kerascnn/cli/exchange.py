@@ -1,0 +1,91 @@
+"""`kerascnn convert` and `kerascnn export`: weights in from PyTorch, and out to other software."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.text import Text
+
+from kerascnn.cli.output import RunName, RunsDir, complete_recipe, out, remark
+
+
+def convert(
+    weights: Annotated[
+        Path,
+        typer.Argument(metavar="WEIGHTS", help="File of `torch.save(network.state_dict(), ...)`."),
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(help="Says the architecture.", autocompletion=complete_recipe),
+    ] = "adam-lr0.001",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set that they were trained on: cifar10, shapes, or a folder of classes."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe; repeatable."),
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Make a run of a PyTorch state_dict, to evaluate, compare and look inside.
+
+    Names in the file do not matter: its convolutions are taken in their
+    order, and so are its batch normalizations and its linear layers. They must
+    have been trained on pixels from -1 to 1 (ToTensor, then Normalize with mean
+    and deviation 0.5), and on the classes in the data set's order. No code of
+    the file is run.
+    """
+    from kerascnn.cli.run import with_absolute_folder
+    from kerascnn.recipe import load_recipe, parse_setting
+
+    values = dict(parse_setting(setting) for setting in set_ or [])
+    if dataset is not None:
+        values["data.dataset"] = dataset
+    resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
+
+    from kerascnn.backend import require_backend
+
+    require_backend()
+    from kerascnn.exchange import convert
+
+    run = convert(weights, resolved, runs_dir)
+    out.print(Text(str(run.path)), soft_wrap=True)
+    remark(f"`kerascnn evaluate {run.path}` measures it.")
+
+
+def export(
+    run: RunName = "latest",
+    *,
+    format_: Annotated[
+        Literal["torch", "onnx", "keras"],
+        typer.Option("--format", help="A PyTorch state_dict, ONNX, or a plain .keras file."),
+    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Write a run's network, at its best epoch, for PyTorch, ONNX Runtime or plain Keras.
+
+    With --format torch, the script that loads the file in PyTorch is printed:
+    its modules are conv1, bn1, ..., fc1, logits, and it takes pixels from -1 to
+    1, channels first. The others take pixels from 0 to 255, channels last. All
+    give logits.
+    """
+    from kerascnn.run import find_run
+
+    found = find_run(run, runs_dir)
+
+    from kerascnn.backend import require_backend
+
+    require_backend()
+    from kerascnn.exchange import export, loading_script
+
+    path = export(found, output, format_, force)
+    remark(f"Wrote {path}.")
+    if format_ == "torch":
+        typer.echo(loading_script(found, path), nl=False)
