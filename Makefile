@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/kerascnn run adam-lr0.001 --dataset shapes --epochs 5
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ ROOT = Path(kerascnn.__file__).parent
 ORDER = """
 errors archive seeds images recipe backend
 data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
-augment model steps.torch steps run checkpoint callbacks train
+augment model steps.chain steps.torch steps.tensorflow steps run checkpoint callbacks train
 metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
 exchange progress bench bench.pytorch_script bench.keras_fit bench.worker
 cli.output cli.evaluate cli.augmentations cli.bench cli.data cli.look cli.recipes cli.run

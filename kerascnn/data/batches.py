@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -32,6 +34,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.images, self.labels = images, labels
         self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
         self.indices = np.arange(len(images)) if indices is None else indices
+        self._augment = _augmenting(augmentation)
         self.epoch = 0
         self._batches_per_block = max(1, IMAGES_PER_BLOCK // batch_size)
         self._block_key, self._block = None, None
@@ -61,5 +64,17 @@ class TrainingBatches(keras.utils.PyDataset):
         images = self.images[rows]
         if self.augmentation is not None:
             self.augmentation.seek(epoch, start)
-            images = keras.ops.convert_to_numpy(self.augmentation(images, training=True))
+            images = keras.ops.convert_to_numpy(self._augment(images))
         return images, self.labels[rows]
+
+
+def _augmenting(augmentation) -> Callable:
+    def augment(images):
+        return augmentation(images, training=True)
+
+    if keras.config.backend() != "tensorflow":
+        return augment
+    import tensorflow as tf
+
+    # As one graph it takes half the time of its operations one by one.
+    return tf.function(augment, autograph=False, reduce_retracing=True)

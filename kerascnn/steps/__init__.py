@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 
 from kerascnn.backend import keep_freed_memory
+from kerascnn.steps.chain import chain_of_calls
 
 
 def use_fast_step(model: keras.Model) -> bool:
@@ -18,21 +19,29 @@ def use_fast_step(model: keras.Model) -> bool:
     step from here on, on every backend.
 
     Args:
-        model: compiled. On torch, a chain of single-input layers that outputs logits is known;
-            anything else keeps its stock step, and so does every model on jax and tensorflow.
+        model: compiled. On torch and tensorflow, a chain of single-input layers that outputs
+            logits is known; anything else keeps its stock step, and so does every model on jax.
 
     Returns:
         Whether the model has a fast step now.
     """
     keep_freed_memory()
-    if keras.config.backend() != "torch":
-        return False
-    from kerascnn.steps.torch import TorchStep, chain_of_calls
-
     calls = chain_of_calls(model)
-    if calls is None or not TorchStep.fits(model, calls):
+    kind = _kind_of_step()
+    if calls is None or kind is None or not kind.fits(model, calls):
         return False
-    step = TorchStep(model, calls)
+    step = kind(model, calls)
     model.train_function = step.train
     model.test_function = step.test
     return True
+
+
+def _kind_of_step() -> type | None:
+    backend = keras.config.backend()
+    if backend == "torch":
+        from kerascnn.steps.torch import TorchStep as Step
+    elif backend == "tensorflow":
+        from kerascnn.steps.tensorflow import TensorFlowStep as Step
+    else:
+        return None
+    return Step

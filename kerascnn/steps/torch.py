@@ -18,31 +18,17 @@ import torch
 from keras import layers
 from torch.nn import functional
 
+from kerascnn.steps.chain import (
+    fits_batch,
+    fits_model,
+    is_affine,
+    is_relu,
+    kind_of_update,
+    lower,
+)
+
 Lowered = Callable[[torch.Tensor, bool], torch.Tensor]
 Update = Callable[[Sequence[torch.Tensor], Sequence[keras.Variable]], object]
-
-
-def chain_of_calls(model: keras.Model) -> list[keras.layers.Layer] | None:
-    """The layers in the order of their calls, if each takes the output of the one before alone."""
-    # A subclass may do anything in its steps or its call.
-    stock = type(model).__module__.startswith("keras.")
-    if not stock or not isinstance(model, keras.Model) or not model.built:
-        return None
-    if len(getattr(model, "outputs", None) or ()) != 1 or len(model.inputs) != 1:
-        return None
-    calls: list[keras.layers.Layer] = []
-    tensor = model.outputs[0]
-    while True:
-        operation, node, _ = tensor._keras_history
-        if isinstance(operation, layers.InputLayer):
-            return calls[::-1]
-        arguments = operation._inbound_nodes[node].arguments
-        # Keras, too, replaces the `training` of a layer by that of the step.
-        given = {name for name, value in arguments.kwargs.items() if value is not None}
-        if type(operation) not in _KNOWN or len(arguments.args) != 1 or given - {"training"}:
-            return None
-        calls.append(operation)
-        tensor = arguments.args[0]
 
 
 class TorchStep:
@@ -55,7 +41,7 @@ class TorchStep:
 
     def __init__(self, model: keras.Model, calls: list[keras.layers.Layer]):
         self.model = model
-        self.lowered = [_lower(layer) for layer in _pool_before_relu(calls)]
+        self.lowered = lower(calls, _RULES)
         self.update = _update_of(model.optimizer)
         # Keras assigns to these tensors in place.
         self.weights = [(weight, weight.value) for weight in model.weights]
@@ -63,12 +49,12 @@ class TorchStep:
     @staticmethod
     def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
         """Whether the step computes what the model, its loss and its metrics say."""
-        return _fits_compilation(model) and _fits_layers(model, calls)
+        return fits_model(model, calls)
 
     def train(self, iterator_data: list) -> dict[str, torch.Tensor]:
         """One training step on `[(images, labels)]`, as `Model.train_function` is called."""
         trained = [pair for pair in self.weights if pair[0].trainable]
-        if not trained or not self._fits_batch(iterator_data[0]):
+        if not trained or not fits_batch(self.model, iterator_data[0]):
             return self.model.train_step(iterator_data[0])
         images, labels = _unpack(iterator_data)
         logits = self.forward(images, training=True)
@@ -82,7 +68,7 @@ class TorchStep:
     def test(self, iterator_data: list) -> dict[str, torch.Tensor]:
         """One validation step, as `Model.test_function` is called."""
         with torch.no_grad():
-            if not self._fits_batch(iterator_data[0]):
+            if not fits_batch(self.model, iterator_data[0]):
                 return self.model.test_step(iterator_data[0])
             images, labels = _unpack(iterator_data)
             logits = self.forward(images, training=False)
@@ -111,14 +97,6 @@ class TorchStep:
         means = self.model._loss_tracker, self.model._compile_metrics.metrics[0]
         return [(mean.total.value, mean.count.value) for mean in means]
 
-    def _fits_batch(self, batch: tuple) -> bool:
-        """Whether a batch is images and one label each, without weights."""
-        if not isinstance(batch, tuple | list) or any(part is not None for part in batch[2:]):
-            return False
-        images, labels = batch[:2] if len(batch) > 1 else (None, None)
-        rank = len(self.model.inputs[0].shape)
-        return len(getattr(images, "shape", ())) == rank and len(getattr(labels, "shape", ())) == 1
-
 
 def _unpack(iterator_data: list) -> tuple[torch.Tensor, torch.Tensor]:
     # To the device and the type that Keras would give them.
@@ -134,63 +112,6 @@ def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits, labels, reduction="none").mean()
 
 
-def _fits_compilation(model: keras.Model) -> bool:
-    if not model.compiled or model.steps_per_execution != 1:
-        return False
-    loss, metrics = model.loss, model._compile_metrics
-    if type(loss) is not keras.losses.SparseCategoricalCrossentropy or metrics is None:
-        return False
-    return (
-        loss._fn_kwargs == {"from_logits": True, "ignore_class": None, "axis": -1}
-        and loss.reduction in ("sum_over_batch_size", "mean")
-        and loss.dtype == "float32"
-        and model._compile_loss._user_loss_weights is None
-        and metrics._user_metrics == ["accuracy"]
-        and not metrics._user_weighted_metrics
-    )
-
-
-def _fits_layers(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
-    logits, weights = model.outputs[0], model.weights
-    return (
-        len(logits.shape) == 2
-        and logits.shape[1] > 1  # of one column, Keras's "accuracy" is a binary one
-        and model.inputs[0].dtype == "float32"
-        and all(layer.dtype_policy.name == "float32" for layer in calls)
-        and all(layer.activity_regularizer is None for layer in calls)
-        and all(weight.regularizer is None and weight.constraint is None for weight in weights)
-    )
-
-
-def _pool_before_relu(calls: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    calls = list(calls)
-    for index in range(len(calls) - 1):
-        is_relu, is_pool = _is_relu(calls[index]), type(calls[index + 1]) is layers.MaxPooling2D
-        if is_relu and is_pool:
-            calls[index], calls[index + 1] = calls[index + 1], calls[index]
-    return calls
-
-
-def _is_relu(layer: keras.layers.Layer) -> bool:
-    return (
-        type(layer) is layers.ReLU
-        and layer.max_value is None
-        and layer.negative_slope == 0
-        and layer.threshold == 0
-    )
-
-
-def _lower(layer: keras.layers.Layer) -> Lowered:
-    rule = _RULES.get(type(layer))
-    return (rule(layer) if rule else None) or _keras_call(layer)
-
-
-def _keras_call(layer: keras.layers.Layer) -> Lowered:
-    if layer._call_has_training_arg:
-        return lambda x, training: layer(x, training=training)
-    return lambda x, training: layer(x)
-
-
 def _rescaling(layer: layers.Rescaling) -> Lowered | None:
     scale, offset = layer.scale, layer.offset
     if not isinstance(scale, float | int) or not isinstance(offset, float | int):
@@ -201,7 +122,7 @@ def _rescaling(layer: layers.Rescaling) -> Lowered | None:
 def _convolution(layer: layers.Conv2D) -> Lowered | None:
     odd = all(size % 2 for size in layer.kernel_size)
     centred = layer.padding == "valid" or (odd and layer.strides == (1, 1))
-    if not centred or layer.data_format != "channels_last" or _is_unusual(layer):
+    if not centred or layer.data_format != "channels_last" or not is_affine(layer):
         return None
     same = layer.padding == "same"
     padding = tuple(
@@ -253,7 +174,7 @@ def _max_pooling(layer: layers.MaxPooling2D) -> Lowered | None:
 
 
 def _relu(layer: layers.ReLU) -> Lowered | None:
-    return (lambda x, training: functional.relu(x)) if _is_relu(layer) else None
+    return (lambda x, training: functional.relu(x)) if is_relu(layer) else None
 
 
 def _flatten(layer: layers.Flatten) -> Lowered | None:
@@ -263,7 +184,7 @@ def _flatten(layer: layers.Flatten) -> Lowered | None:
 
 
 def _dense(layer: layers.Dense) -> Lowered | None:
-    if not layer.use_bias or _is_unusual(layer):
+    if not layer.use_bias or not is_affine(layer):
         return None
     kernel, bias = layer.kernel.value, layer.bias.value
 
@@ -307,21 +228,6 @@ _RULES: dict[type, Callable[[keras.layers.Layer], Lowered | None]] = {
     layers.Dense: _dense,
     layers.Dropout: _dropout,
 }
-# Of layers of other types it is not known here whether they have losses or masks of their own.
-_KNOWN = {
-    *_RULES,
-    layers.Activation,
-    layers.AveragePooling2D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-    layers.SpatialDropout2D,
-    layers.ZeroPadding2D,
-}
-
-
-def _is_unusual(layer: layers.Conv2D | layers.Dense) -> bool:
-    is_activated = layer.activation is not keras.activations.linear
-    return is_activated or layer.lora_enabled
 
 
 def _nchw(x: torch.Tensor) -> torch.Tensor:
@@ -333,19 +239,7 @@ def _nhwc(x: torch.Tensor) -> torch.Tensor:
 
 
 def _update_of(optimizer: keras.Optimizer) -> Update:
-    plain = not (
-        optimizer.weight_decay
-        or optimizer.clipnorm
-        or optimizer.clipvalue
-        or optimizer.global_clipnorm
-        or optimizer.use_ema
-        or optimizer.loss_scale_factor
-        or optimizer.gradient_accumulation_steps
-    )
-    # On torch, Keras makes its optimizers ones of subclasses of the same names.
-    stock = type(optimizer).__module__.startswith("keras.")
-    kind = type(optimizer).__name__ if plain and stock else None
-    if kind == "Adam" and isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
+    if kind_of_update(optimizer) is keras.optimizers.Adam:
         return _FusedAdam(optimizer)
     return optimizer.apply
 

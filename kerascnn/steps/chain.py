@@ -1,0 +1,160 @@
+"""Which models a fast step can train, and their layers in order, whatever the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import keras
+from keras import layers
+
+# Of layers of other types it is not known here whether they have losses or masks of their own.
+KNOWN = {
+    layers.Activation,
+    layers.AveragePooling2D,
+    layers.BatchNormalization,
+    layers.Conv2D,
+    layers.Dense,
+    layers.Dropout,
+    layers.Flatten,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.MaxPooling2D,
+    layers.ReLU,
+    layers.Rescaling,
+    layers.SpatialDropout2D,
+    layers.ZeroPadding2D,
+}
+
+
+def chain_of_calls(model: keras.Model) -> list[keras.layers.Layer] | None:
+    """The layers in the order of their calls, if each takes the output of the one before alone."""
+    # A subclass may do anything in its steps or its call.
+    stock = type(model).__module__.startswith("keras.")
+    if not stock or not isinstance(model, keras.Model) or not model.built:
+        return None
+    if len(getattr(model, "outputs", None) or ()) != 1 or len(model.inputs) != 1:
+        return None
+    calls: list[keras.layers.Layer] = []
+    tensor = model.outputs[0]
+    while True:
+        operation, node, _ = tensor._keras_history
+        if isinstance(operation, layers.InputLayer):
+            return calls[::-1]
+        arguments = operation._inbound_nodes[node].arguments
+        # Keras, too, replaces the `training` of a layer by that of the step.
+        given = {name for name, value in arguments.kwargs.items() if value is not None}
+        if type(operation) not in KNOWN or len(arguments.args) != 1 or given - {"training"}:
+            return None
+        calls.append(operation)
+        tensor = arguments.args[0]
+
+
+def fits_model(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
+    """Whether the model says what a fast step computes.
+
+    That is cross-entropy on integer labels and logits, accuracy, and float32 layers without
+    losses of their own.
+    """
+    return _fits_compilation(model) and _fits_layers(model, calls)
+
+
+def fits_batch(model: keras.Model, batch: tuple) -> bool:
+    """Whether a batch is images and one label each, without weights."""
+    if not isinstance(batch, tuple | list) or any(part is not None for part in batch[2:]):
+        return False
+    images, labels = batch[:2] if len(batch) > 1 else (None, None)
+    rank = len(model.inputs[0].shape)
+    return len(getattr(images, "shape", ())) == rank and len(getattr(labels, "shape", ())) == 1
+
+
+def lower(calls: list[keras.layers.Layer], rules: Mapping[type, Callable]) -> list[Callable]:
+    """The layers as functions of (images or maps, training).
+
+    Args:
+        calls: as `chain_of_calls` gives them.
+        rules: functions, by the type of the layer, that give its function, or None to have it
+            called as Keras calls it.
+    """
+    return [_lower(layer, rules) for layer in _pool_before_relu(calls)]
+
+
+def is_relu(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is a plain rectifier."""
+    return (
+        type(layer) is layers.ReLU
+        and layer.max_value is None
+        and layer.negative_slope == 0
+        and layer.threshold == 0
+    )
+
+
+def is_affine(layer: layers.Conv2D | layers.Dense) -> bool:
+    """Whether a layer has kernel and bias alone, no activation and no adapter."""
+    return layer.activation is keras.activations.linear and not layer.lora_enabled
+
+
+def kind_of_update(optimizer: keras.Optimizer) -> type | None:
+    """`Adam` or `SGD` of Keras if the optimizer is one, and does nothing beside its update."""
+    beside = (
+        optimizer.weight_decay
+        or optimizer.clipnorm
+        or optimizer.clipvalue
+        or optimizer.global_clipnorm
+        or optimizer.use_ema
+        or optimizer.loss_scale_factor
+        or optimizer.gradient_accumulation_steps
+        or getattr(optimizer, "amsgrad", False)
+    )
+    # On torch, Keras makes its optimizers ones of subclasses of the same names.
+    if beside or not type(optimizer).__module__.startswith("keras."):
+        return None
+    kinds = (keras.optimizers.Adam, keras.optimizers.SGD)
+    name = type(optimizer).__name__
+    return next((k for k in kinds if name == k.__name__ and isinstance(optimizer, k)), None)
+
+
+def _fits_compilation(model: keras.Model) -> bool:
+    if not model.compiled or model.steps_per_execution != 1:
+        return False
+    loss, metrics = model.loss, model._compile_metrics
+    if type(loss) is not keras.losses.SparseCategoricalCrossentropy or metrics is None:
+        return False
+    return (
+        loss._fn_kwargs == {"from_logits": True, "ignore_class": None, "axis": -1}
+        and loss.reduction in ("sum_over_batch_size", "mean")
+        and loss.dtype == "float32"
+        and model._compile_loss._user_loss_weights is None
+        and metrics._user_metrics == ["accuracy"]
+        and not metrics._user_weighted_metrics
+    )
+
+
+def _fits_layers(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
+    logits, weights = model.outputs[0], model.weights
+    return (
+        len(logits.shape) == 2
+        and logits.shape[1] > 1  # of one column, Keras's "accuracy" is a binary one
+        and model.inputs[0].dtype == "float32"
+        and all(layer.dtype_policy.name == "float32" for layer in calls)
+        and all(layer.activity_regularizer is None for layer in calls)
+        and all(weight.regularizer is None and weight.constraint is None for weight in weights)
+    )
+
+
+def _pool_before_relu(calls: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    calls = list(calls)
+    for index in range(len(calls) - 1):
+        if is_relu(calls[index]) and type(calls[index + 1]) is layers.MaxPooling2D:
+            calls[index], calls[index + 1] = calls[index + 1], calls[index]
+    return calls
+
+
+def _lower(layer: keras.layers.Layer, rules: Mapping[type, Callable]) -> Callable:
+    rule = rules.get(type(layer))
+    return (rule(layer) if rule else None) or _keras_call(layer)
+
+
+def _keras_call(layer: keras.layers.Layer) -> Callable:
+    if layer._call_has_training_arg:
+        return lambda x, training: layer(x, training=training)
+    return lambda x, training: layer(x)
