@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,7 +215,14 @@ def test_version_names_backend_device_and_versions(kerascnn):
     assert f"keras {keras.__version__}" in out
 
 
-def test_interrupt_leaves_a_valid_run_and_exits_130(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "Interrupted: "), (signal.SIGTERM, 143, "Terminated: ")],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_signal_leaves_a_run_that_goes_on_and_exits_as_a_shell_expects(
+    tmp_path, number, status, word
+):
     process = subprocess.Popen(
         [*COMMAND, "run", "sgd-lr0.01", "--dataset", "shapes", "--epochs", "500"],
         cwd=tmp_path,
@@ -225,15 +233,79 @@ def test_interrupt_leaves_a_valid_run_and_exits_130(tmp_path):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(tmp_path.glob("runs/*/best.keras")):
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "Traceback" not in err
-    assert "Interrupted: " in err
-    assert "of 500 epochs" in err
+    assert word in err
+    assert "of 500 epochs; `kerascnn resume runs/" in err
     run = next(tmp_path.glob("runs/*"))
     done = subprocess.run(
         [*COMMAND, "evaluate", str(run), "--json"], capture_output=True, text=True, check=True
     )
     rows = (run / "history.csv").read_text().strip().splitlines()
     assert json.loads(done.stdout)["epochs"] == len(rows) - 1
+
+
+TINY = ["--dataset", "tiny", "--set", "model.filters=[2,2,2]", "--set", "model.units=4"]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder of two classes in the current directory."""
+    from PIL import Image
+
+    for shade, name in ((40, "dark"), (210, "light")):
+        (tmp_path / "tiny" / name).mkdir(parents=True)
+        for number in range(20):
+            picture = Image.new("RGB", (32, 32), (shade, shade + number, shade))
+            picture.save(tmp_path / "tiny" / name / f"{number}.png")
+
+
+@pytest.fixture
+def half_done(tiny, kerascnn, monkeypatch):
+    """A run of three epochs that was interrupted after the first."""
+    from kerascnn.callbacks import KeepRun
+
+    store = KeepRun.on_epoch_end
+
+    def store_and_interrupt(self, epoch, logs=None):
+        store(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeepRun, "on_epoch_end", store_and_interrupt)
+        status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 3)
+    assert status == 130
+    assert "holds 1 of 3 epochs; `kerascnn resume runs/sgd-lr0.01-seed0-" in err
+
+
+def test_resume_goes_on_and_evaluates_and_then_says_that_the_run_is_finished(half_done, kerascnn):
+    status, out, err = kerascnn("resume")
+    assert status == 0
+    assert "after epoch 1" in err
+    assert "epoch 2/3" in err
+    assert "epoch 1/3" not in err
+    assert "overall" in out
+    status, out, err = kerascnn("resume")
+    assert (status, out) == (0, "")
+    assert "is finished: there is nothing to resume." in err
+
+
+def test_run_with_resume_goes_on_with_the_same_recipe(half_done, kerascnn):
+    status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 3, "--resume")
+    assert status == 0
+    assert "after epoch 1" in err
+    assert len(list(Path("runs").iterdir())) == 1
+    # Another seed is another run.
+    status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 1, "--resume", "--seed", 5)
+    assert status == 0
+    assert "after epoch" not in err
+    assert len(list(Path("runs").iterdir())) == 2
+
+
+def test_run_with_resume_refuses_another_recipe_and_says_what_differs(half_done, kerascnn):
+    status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 4, "--resume")
+    assert status == 1
+    assert "is half done, with another recipe: train.epochs was 3, is 4." in err
+    assert len(list(Path("runs").iterdir())) == 1

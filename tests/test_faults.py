@@ -215,8 +215,9 @@ def test_commands_work_without_a_home(home, evaluated):
     done = call("runs", "--runs-dir", str(evaluated.path.parent), "--json", **environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["status"] == "finished"
-    done = call("predict", str(evaluated.path), "--help", **environment)
+    done = call("augmentations", "--dataset", "shapes", "--output", "drawn.png", **environment)
     assert done.returncode == 0, done.stderr
+    assert Path("drawn.png").stat().st_size > 10_000
 
 
 def test_output_may_be_cut_short_by_head(evaluated):

@@ -114,7 +114,7 @@ def test_layers_that_this_process_registered_are_loaded():
     assert archive.load_model(Path("own.keras")).layers[0].name == "random_horizontal_flip"
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_of_every_precision_are_loaded(dtype):
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 3, dtype=dtype)])
     model.save("model.keras")
