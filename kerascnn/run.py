@@ -310,7 +310,7 @@ class Run:
         Raises:
             RunError: if there is no best model yet, or its file is damaged.
         """
-        if not self.best_path.exists():
+        if not self.best_path.is_file():
             raise RunError(
                 f"Run '{self.name}' has no best.keras: {self.status}; `kerascnn runs` lists others."
             )

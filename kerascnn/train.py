@@ -168,7 +168,7 @@ def _fit(run: Run, record: dict, model: keras.Model, dataset: Dataset, callbacks
 
 def _finish(run: Run, record: dict) -> None:
     run.write_checkpoint(record)  # without the arrays, which are not needed any more
-    seconds = round(sum(run.read_history()["seconds"]), 1)
+    seconds = round(sum(run.read_history()["seconds"]), 2)
     run.write_environment(run.read_environment() | {"wall_seconds": seconds})
 
 

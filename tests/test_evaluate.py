@@ -205,8 +205,11 @@ def damage_directory(path):
     ],
 )
 def test_damaged_model_is_an_error_of_one_line(run, damage):
+    (run.path / "checkpoint.npz").unlink()  # which would tell by the checksum
     damage(run.best_path)
-    with pytest.raises(RunError, match=r"^best.keras of run '.*' cannot be loaded") as caught:
+    with pytest.raises(
+        RunError, match=r"^best.keras of run '.*' cannot be loaded|no best.keras"
+    ) as caught:
         load_best_model(run)
     assert "\n" not in str(caught.value)
 
@@ -224,6 +227,7 @@ def test_collapsed_classifier_is_diagnosed(run):
     model = load_best_model(run)
     kernel, _ = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel * 0, np.array([0.0, 1.0, 0.0])])
+    (run.path / "checkpoint.npz").unlink()  # which knows of another model
     run.write_best(model.save)
     (finding,) = evaluate(run, dataset=DATASET)["diagnosis"]
     assert (finding["kind"], finding["class"]) == ("collapsed", "green")

@@ -258,12 +258,18 @@ def test_a_second_question_is_answered_from_the_run_without_keras(run):
         assert ask_in_process(*question)[1] == "[]"
 
 
+def save_another_best(run, model):
+    """As if the run had been trained to this; its checkpoint knows of another model."""
+    (run.path / "checkpoint.npz").unlink()
+    model.save(run.best_path)
+
+
 def test_what_was_measured_on_another_model_does_not_count(run, answered):
     before = answered("top-activations", "-f", 1)
     model = keras.saving.load_model(run.best_path)
     model.get_layer("bn1").gamma.assign(np.zeros(32))
     model.get_layer("bn1").beta.assign(np.full(32, 0.25))
-    model.save(run.best_path)
+    save_another_best(run, model)
     after = answered("top-activations", "-f", 1)
     assert before[0]["top"][0]["activation"] != pytest.approx(0.25, abs=1e-3)
     assert [image["activation"] for image in after[0]["top"]] == pytest.approx([0.25] * 5)
@@ -374,7 +380,7 @@ def test_dead_filters_are_named(run, answered, kerascnn):
     gamma[[2, 30]], beta[[2, 30]] = 0, -1
     norm.gamma.assign(gamma)
     norm.beta.assign(beta)
-    model.save(run.best_path)
+    save_another_best(run, model)
     rows = answered("filters")
     dead = [row["filter"] for row in rows if row["is_dead"]]
     assert (len(rows), dead) == (32, [3, 31])

@@ -153,7 +153,7 @@ def test_time_of_all_parts_is_added_up(whole):
     run = interrupted(3)
     resume(run, dataset=DATASET)
     seconds = run.read_history()["seconds"]
-    assert run.read_environment()["wall_seconds"] == pytest.approx(sum(seconds), abs=0.06)
+    assert run.read_environment()["wall_seconds"] == pytest.approx(sum(seconds), abs=0.006)
 
 
 def test_changed_recipe_is_refused_with_the_difference():

@@ -661,8 +661,9 @@ def test_folders_that_end_in_themselves_or_vanish_are_passed_over(monkeypatch):
         return real(path)
 
     Path("a/c").mkdir()
-    monkeypatch.setattr(os, "scandir", vanish)
-    assert find_images(Path("a")) == [Path("a/b/1.png")]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", vanish)
+        assert find_images(Path("a")) == [Path("a/b/1.png")]
 
 
 def test_a_fifo_is_no_picture_and_is_not_waited_for():
