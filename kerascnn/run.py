@@ -11,6 +11,7 @@ runs/adam-lr0.001-seed0-20261123-101500/
   metrics.json       test accuracy, per class with intervals, confusion, what was reported
   activations.npz    one number an image, filter and score, of the layers looked at
   figures/*.png
+  page.html          all of it to look at, see `kerascnn report`
 """
 
 from __future__ import annotations
@@ -82,6 +83,11 @@ class Run:
     def figures_path(self) -> Path:
         """Directory of the figures."""
         return self.path / "figures"
+
+    @property
+    def page_path(self) -> Path:
+        """The run as one HTML page."""
+        return self.path / "page.html"
 
     @property
     def recipe(self) -> Recipe:

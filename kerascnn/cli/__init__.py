@@ -9,7 +9,18 @@ from collections.abc import Iterator
 import typer
 from typer.core import TyperGroup
 
-from kerascnn.cli import augmentations, bench, data, evaluate, exchange, look, recipes, run, runs
+from kerascnn.cli import (
+    augmentations,
+    bench,
+    data,
+    evaluate,
+    exchange,
+    look,
+    recipes,
+    report,
+    run,
+    runs,
+)
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
 from kerascnn.tables import visible
@@ -67,6 +78,7 @@ app.add_typer(recipes.app, name="recipes")
 app.command("runs")(runs.runs)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
+app.command("report")(report.report)
 app.command("top-activations")(look.top_activations)
 app.command("feature-maps")(look.feature_maps)
 app.command("filters")(look.filters)

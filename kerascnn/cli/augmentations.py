@@ -38,14 +38,15 @@ def augmentations(
     from kerascnn.plots import plot_augmentations
 
     loaded = load_with_progress(resolved.data.dataset, data_dir)
-    originals = _choose(loaded.train_images, images, resolved.train.seed)
+    originals = choose_originals(loaded.train_images, images, resolved.train.seed)
     title = f"{resolved.name}: training images of {loaded.name}, and draws of their augmentation"
     drawn = sample_augmentation(resolved, originals, draws)
     save_figure(plot_augmentations(originals, drawn, title), output)
     remark(f"Wrote {output}.")
 
 
-def _choose(images, count: int, seed: int):
+def choose_originals(images, count: int, seed: int):
+    """Training images drawn from a seed."""
     from kerascnn.seeds import random_stream
 
     return images[random_stream(seed, "examples").permutation(len(images))[:count]]

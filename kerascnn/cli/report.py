@@ -1,0 +1,92 @@
+"""`kerascnn report`: runs as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerascnn.cli.output import DataDir, RunsDir, complete_run, out, remark
+
+# What the page shows of augmentation: so many training images, and draws of each.
+NUM_IMAGES, NUM_DRAWS = 6, 7
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Runs: their directories, unique parts of their names, or `latest` (the default).",
+            autocompletion=complete_run,
+            metavar="[RUN]...",
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every run of --runs-dir that is finished and evaluated.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="HTML file; else page.html in the run, or report.html here for several runs.",
+        ),
+    ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(help="Show test images and filters; without, the data set is not needed."),
+    ] = True,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Write runs as one HTML page that needs no other file and no network."""
+    if runs and every:
+        raise typer.BadParameter("name runs or give --all, not both")
+    found = _find_runs(runs, every, runs_dir)
+    path = output or (found[0].page_path if len(found) == 1 else Path("report.html"))
+
+    from kerascnn.page import write_page
+
+    augmented = _augment(found, data_dir) if pictures else {}
+    with out.status("Looking at the runs ..."):
+        write_page(found, path, None, augmented, data_dir, pictures)
+    remark(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser.")
+
+
+def _find_runs(names: list[str] | None, every: bool, runs_dir: Path) -> list:
+    from kerascnn.errors import RunError
+    from kerascnn.run import find_run, list_runs
+
+    if not every:
+        found = [find_run(name, runs_dir) for name in names or ["latest"]]
+        return list({run.path.resolve(): run for run in found}.values())
+    finished = [run for run in list_runs(runs_dir) if run.is_evaluated]
+    if not finished:
+        raise RunError(f"There is no finished run in '{runs_dir}'; `kerascnn runs` lists what is.")
+    return finished
+
+
+def _augment(runs: list, data_dir: Path | None) -> dict:
+    """Training images of each run that augments, and draws of its augmentation."""
+    from kerascnn.page.measured import augments
+
+    chosen = [run for run in runs if run.is_evaluated and augments(run.recipe)]
+    if not chosen:
+        return {}
+
+    from kerascnn.backend import require_backend
+
+    require_backend()
+
+    from kerascnn.augment import sample_augmentation
+    from kerascnn.cli.augmentations import choose_originals
+    from kerascnn.cli.evaluate import load_with_progress
+
+    augmented = {}
+    for run in chosen:
+        recipe = run.recipe
+        images = load_with_progress(recipe.data.dataset, data_dir).train_images
+        originals = choose_originals(images, NUM_IMAGES, recipe.train.seed)
+        augmented[run.name] = originals, sample_augmentation(recipe, originals, NUM_DRAWS)
+    return augmented

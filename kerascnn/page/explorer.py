@@ -1,0 +1,132 @@
+"""The filters of a run's first layer: kernels, the images that excite them, maps, explanations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kerascnn import filters, look
+from kerascnn.page.examples import describe_image, draw_order
+from kerascnn.page.measured import Measured
+from kerascnn.page.pictures import Album, Atlas, color_kernels, color_maps, place_in
+from kerascnn.subject import Subject
+from kerascnn.survey import Survey
+
+LAYER = "relu1"
+MOST_FILTERS = 64
+NUM_TOP = 5
+MOST_SAMPLES = 10
+# Longest side of a map on the page, in pixels.
+MOST_MAP_SIDE = 32
+
+
+def explore(
+    measured: Measured,
+    subject: Subject,
+    album: Album,
+    atlas: Atlas,
+    properties: dict[str, np.ndarray],
+) -> dict[str, object]:
+    """All that the page says about the filters of a run.
+
+    Args:
+        measured: the run.
+        subject: the same, with its model.
+        album: takes kernels and maps.
+        atlas: takes the images shown.
+        properties: of the images, see `filters.image_properties`.
+
+    Returns:
+        `layer`, `num_filters` (of the layer), `samples` (images that maps are shown of) and
+        `filters`, the first 64 of them: `number`, `address`, `kernel` and `maps` (places in
+        sheets), `top`, `mix`, `sentence`, `active_share`, `is_dead`.
+    """
+    survey = subject.survey(LAYER)
+    count = min(survey.num_filters, MOST_FILTERS)
+    samples = choose_samples(measured)
+    maps = album.add(color_all_maps(_maps_of(subject, samples, count)))
+    kernels = None
+    if survey.kernels is not None:
+        kernels = album.add(color_kernels(survey.kernels[..., :count]))
+    found = [
+        _describe_filter(measured, survey, index, atlas, properties)
+        | {
+            "kernel": kernels and place_in(kernels, index),
+            "maps": [place_in(maps, index * len(samples) + at) for at in range(len(samples))],
+        }
+        for index in range(count)
+    ]
+    return {
+        "layer": LAYER,
+        "num_filters": survey.num_filters,
+        "samples": [describe_image(measured, atlas, index) for index in samples],
+        "filters": found,
+    }
+
+
+def choose_samples(measured: Measured) -> list[int]:
+    """An image of each class, one that the model gets right where there is one; at most ten."""
+    order = draw_order(len(measured.labels))
+    labels, predictions = measured.labels[order], measured.predictions[order]
+    chosen = []
+    for label in range(len(measured.class_names)):
+        own = order[labels == label]
+        right = order[(labels == label) & (predictions == label)]
+        chosen += [int(index) for index in (right if len(right) else own)[:1]]
+    return chosen[:MOST_SAMPLES]
+
+
+def color_all_maps(maps: np.ndarray) -> np.ndarray:
+    """Maps of each filter and image as pictures, filter by filter, each filter with one scale.
+
+    Args:
+        maps: float (num_images, height, width, filters).
+
+    Returns:
+        uint8 (filters * num_images, height, width, 3).
+    """
+    step = max(1, -(-max(maps.shape[1:3]) // MOST_MAP_SIDE))
+    return np.concatenate([color_maps(maps[:, ::step, ::step, i]) for i in range(maps.shape[-1])])
+
+
+def _maps_of(subject: Subject, samples: list[int], count: int) -> np.ndarray:
+    wanted = ",".join(map(str, range(1, count + 1))) + ","
+    answer = look.maps_of(subject, samples, wanted, LAYER)
+    return np.stack([drawing["maps"] for drawing in answer.drawing]).transpose(0, 2, 3, 1)
+
+
+def _describe_filter(
+    measured: Measured, survey: Survey, index: int, atlas: Atlas, properties: dict[str, np.ndarray]
+) -> dict[str, object]:
+    scores, highest = (survey.scores[name][:, index] for name in ("mean", "max"))
+    is_dead = bool(highest.max() <= 0 or (len(scores) > 1 and np.ptp(scores) == 0))
+    chosen, values = survey.top(index, min(NUM_TOP, survey.num_images))
+    top = [
+        describe_image(measured, atlas, image) | {"activation": float(value)}
+        for image, value in zip(chosen, values, strict=True)
+    ]
+    return {
+        "number": index + 1,
+        "address": f"{measured.identity}-filter-{index + 1}",
+        "is_dead": is_dead,
+        "active_share": float(np.mean(highest > 0)),
+        "top": [] if is_dead else top,
+        "mix": [] if is_dead else _class_mix(measured, scores),
+        "sentence": _explain(measured, survey, index, properties),
+    }
+
+
+def _class_mix(measured: Measured, scores: np.ndarray) -> list[tuple[str, int, int]]:
+    """Classes of the images that excite a filter most: name, how many, percent of them."""
+    top = filters.top_images(scores)
+    counts = np.bincount(measured.labels[top], minlength=len(measured.class_names))
+    order = [int(label) for label in np.argsort(-counts, kind="stable") if counts[label]]
+    names = measured.class_names
+    return [(names[i], int(counts[i]), round(100 * int(counts[i]) / len(top))) for i in order]
+
+
+def _explain(measured, survey, index, properties) -> str:
+    if survey.num_images < filters.MIN_IMAGES:
+        return f"{survey.num_images} test images are too few to tell what it follows"
+    kernel = None if survey.kernels is None else survey.kernels[..., index]
+    scores, names = survey.scores["mean"][:, index], list(measured.class_names)
+    return filters.explain(scores, properties, measured.labels, names, kernel)["sentence"]

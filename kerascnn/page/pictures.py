@@ -1,0 +1,195 @@
+"""Pictures of a page: many small ones in few sheets, as `data:` addresses.
+
+A picture is then a place in a sheet, and one that is shown twice is stored once.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+COLUMNS = 40
+# Longest side of a picture in a sheet, in pixels; longer ones are scaled down.
+MOST_SIDE = 64
+# Tried one after the other, until a sheet is small enough; None loses nothing.
+QUALITIES = (None, 95, 85, 70, 50, 30, 10)
+# Bytes, before base64 makes a third more of them: of all images; of maps, one sheet a run.
+ATLAS_BYTES, MAP_BYTES = 2_600_000, 1_200_000
+# Colors of a map from nothing to its highest value, viridis as matplotlib has it, every 32nd.
+MAP_COLORS = np.array(
+    [
+        (68, 1, 84),
+        (71, 44, 122),
+        (59, 81, 139),
+        (44, 113, 142),
+        (33, 144, 141),
+        (39, 173, 129),
+        (92, 200, 99),
+        (170, 220, 50),
+        (253, 231, 37),
+    ]
+)
+MAP_LEVELS = 48
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures of one size in rows of `COLUMNS`.
+
+    Attributes:
+        name: of its CSS class.
+        address: of the encoded sheet, `data:image/webp;base64,...`.
+        rows: how many rows there are.
+        ratio: width of a picture divided by its height.
+    """
+
+    name: str
+    address: str
+    rows: int
+    ratio: float
+
+    @property
+    def columns(self) -> int:
+        """Pictures in a row."""
+        return COLUMNS
+
+
+class Atlas:
+    """The images of one data set that a page shows, each once.
+
+    Args:
+        name: of its CSS class.
+        images: uint8 (num_images, height, width, channels).
+    """
+
+    def __init__(self, name: str, images: np.ndarray):
+        self.name, self._images = name, images
+        self._places: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def place(self, index: int) -> dict[str, object]:
+        """Where an image is shown from: `sheet`, `x` and `y`; it is in the atlas from then on."""
+        place = self._places.setdefault(int(index), len(self._places))
+        return place_in(self.name, place)
+
+    def to_sheet(self, most_bytes: int) -> Sheet:
+        """The images that were asked for; as good as so many bytes allow."""
+        return build_sheet(self.name, self._images[list(self._places)], most_bytes)
+
+
+class Album:
+    """All sheets of a page, within a number of bytes.
+
+    Args:
+        num_runs: how many runs share the bytes that are for feature maps.
+    """
+
+    def __init__(self, num_runs: int):
+        self._map_bytes = MAP_BYTES // max(1, num_runs)
+        self._atlases: dict[str, Atlas] = {}
+        self._sheets: list[Sheet] = []
+
+    def atlas_of(self, source: str, images: np.ndarray) -> Atlas:
+        """The atlas of a set of images; the same `source` must mean the same images."""
+        return self._atlases.setdefault(source, Atlas(f"images-{len(self._atlases)}", images))
+
+    def add(self, pictures: np.ndarray) -> str:
+        """Add a sheet of its own, see `build_sheet`; gives its name."""
+        name = f"sheet-{len(self._sheets)}"
+        self._sheets.append(build_sheet(name, pictures, self._map_bytes))
+        return name
+
+    def sheets(self) -> list[Sheet]:
+        """All of them, once nothing is added any more."""
+        atlases = [atlas for atlas in self._atlases.values() if len(atlas)]
+        share = ATLAS_BYTES // max(1, len(atlases))
+        return [*self._sheets, *(atlas.to_sheet(share) for atlas in atlases)]
+
+
+def place_in(sheet: str, number: int) -> dict[str, object]:
+    """Where the picture of a number, from 0, is in a sheet: `sheet`, `x` and `y`."""
+    return {"sheet": sheet, "x": number % COLUMNS, "y": number // COLUMNS}
+
+
+def build_sheet(name: str, pictures: np.ndarray, most_bytes: int) -> Sheet:
+    """Put pictures side by side.
+
+    Args:
+        name: of its CSS class.
+        pictures: uint8 (num_pictures, height, width, channels), of 1 or 3 channels, at least one.
+        most_bytes: of the encoded sheet.
+    """
+    pictures = _fit(pictures if pictures.shape[-1] == 3 else np.repeat(pictures, 3, axis=-1))
+    count, height, width, _ = pictures.shape
+    rows = -(-count // COLUMNS)
+    sheet = np.zeros((rows * COLUMNS, height, width, 3), "uint8")
+    sheet[:count] = pictures
+    sheet = sheet.reshape(rows, COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4)
+    joined = Image.fromarray(sheet.reshape(rows * height, COLUMNS * width, 3))
+    return Sheet(name, encode(joined, most_bytes), rows, width / height)
+
+
+def encode(picture: Image.Image, most_bytes: int) -> str:
+    """A picture as a `data:` address: WebP without loss, with some, or smaller, as bytes allow."""
+    while True:
+        for quality in QUALITIES:
+            encoded = _to_webp(picture, quality)
+            if len(encoded) <= most_bytes or max(picture.size) == 1:
+                return "data:image/webp;base64," + base64.b64encode(encoded).decode()
+        picture = picture.reduce(2)
+
+
+def color_maps(maps: np.ndarray) -> np.ndarray:
+    """Feature maps as pictures, from dark blue (zero and below) to yellow (the highest value).
+
+    Args:
+        maps: float (num_images, height, width); all share one scale.
+
+    Returns:
+        uint8 (num_images, height, width, 3).
+    """
+    highest = maps.max(initial=0)
+    shares = np.clip(maps / highest, 0, 1) if highest > 0 else np.zeros_like(maps)
+    levels = np.linspace(0, len(MAP_COLORS) - 1, MAP_LEVELS)
+    anchors = np.arange(len(MAP_COLORS))
+    palette = np.stack([np.interp(levels, anchors, color) for color in MAP_COLORS.T], axis=1)
+    return palette.round().astype("uint8")[(shares * (MAP_LEVELS - 1)).round().astype(int)]
+
+
+def color_kernels(kernels: np.ndarray) -> np.ndarray:
+    """Kernels as pictures: gray is a weight of zero, brighter a positive one.
+
+    Args:
+        kernels: float (height, width, channels, filters); of other than 3 channels, their mean.
+
+    Returns:
+        uint8 (filters, height, width, 3), each with a scale of its own.
+    """
+    tiles = np.moveaxis(kernels, -1, 0)
+    if tiles.shape[-1] != 3:
+        tiles = np.repeat(tiles.mean(axis=-1, keepdims=True), 3, axis=-1)
+    largest = np.abs(tiles).max(axis=(1, 2, 3), keepdims=True)
+    scaled = np.divide(tiles, largest, out=np.zeros_like(tiles), where=largest > 0)
+    return (127.5 + 127.5 * scaled).round().astype("uint8")
+
+
+def _fit(pictures: np.ndarray) -> np.ndarray:
+    height, width = pictures.shape[1:3]
+    if max(height, width) <= MOST_SIDE:
+        return pictures
+    scale = MOST_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.stack([np.asarray(Image.fromarray(each).resize(size)) for each in pictures])
+
+
+def _to_webp(picture: Image.Image, quality: int | None) -> bytes:
+    file = io.BytesIO()
+    settings = {"lossless": True} if quality is None else {"quality": quality}
+    picture.save(file, "WEBP", **settings)
+    return file.getvalue()
