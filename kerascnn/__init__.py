@@ -50,6 +50,7 @@ _HOMES = {
     "resume": "train",
     "train": "train",
     "evaluate": "evaluate",
+    "write_page": "page",
     "convert": "exchange",
     "export": "exchange",
 }

@@ -18,7 +18,7 @@ from kerascnn.errors import RunError
 from kerascnn.filters import image_properties
 from kerascnn.page import comparison
 from kerascnn.page.examples import choose_cells, choose_examples
-from kerascnn.page.explorer import explore
+from kerascnn.page.explorer import MOST_FILTERS, MOST_FILTERS_OF_ONE, explore
 from kerascnn.page.measured import Measured, augments, describe_run, identify, read_measured
 from kerascnn.page.pictures import Album, place_in
 from kerascnn.page.render import render
@@ -120,7 +120,8 @@ def _add_pictures(
         run["examples"] = choose_examples(measured, atlas)
         run["sheet"] = atlas.name
         run["cells"] = choose_cells(measured, atlas, len(detailed))
-        run["explorer"] = explore(measured, subject, album, atlas, properties[source])
+        most = MOST_FILTERS_OF_ONE if len(shown) == 1 else MOST_FILTERS
+        run["explorer"] = explore(measured, subject, album, atlas, properties[source], most)
 
 
 def _add_augmentation(album: Album, originals: np.ndarray, draws: np.ndarray) -> dict[str, object]:
@@ -144,6 +145,8 @@ def _chart_values(charts: list[dict]) -> dict[str, object]:
         chart["id"]: {
             "is_share": chart["form"].endswith("%"),
             "num_epochs": chart["num_epochs"],
+            "low": chart["low"],
+            "high": chart["high"],
             "series": [
                 {"name": each["name"], "values": [round(value, 5) for value in each["values"]]}
                 for each in chart["series"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 # What lies beyond so many medians is cut off: a first epoch may be off by thousands.
-MOST_MEDIANS = 4
+MOST_MEDIANS = 3
 
 
 def build_chart(
@@ -31,7 +31,8 @@ def build_chart(
 
     Returns:
         `series` with `path` added, `x_ticks` and `y_ticks` (`place` and `text`), `best` and
-        `reported` with places, `num_epochs`, and `summary`, a sentence about each curve.
+        `reported` with places, `num_epochs`, `low`, `high`, and `summary`, a sentence about each
+        curve.
     """
     num_epochs = max(len(each["values"]) for each in series)
     low, high, is_cut = _bounds([each["values"] for each in series], reported)
@@ -42,6 +43,8 @@ def build_chart(
         "title": title,
         "form": form,
         "num_epochs": num_epochs,
+        "low": low,
+        "high": high,
         "series": [
             each | {"path": _path(each["values"], num_epochs, low, high)} for each in series
         ],
@@ -74,6 +77,8 @@ def _bounds(columns: list[list[float]], reported: float | None) -> tuple[float, 
     high = limit if is_cut else high
     if reported is not None:
         low, high = min(low, reported), max(high, reported)
+    if high - low < 1e-6 * abs(high) + 1e-9:  # a curve that is level has some room, too
+        low, high = low - 0.1 * abs(low) - 0.01, high + 0.1 * abs(high) + 0.01
     return low, high, is_cut
 
 

@@ -15,7 +15,7 @@ MOST_IN_CELL, MOST_IN_CELLS = 6, 600
 
 
 def draw_order(num_images: int) -> np.ndarray:
-    """Indices in an order drawn once for all runs: they then show the same images where they can."""
+    """Indices in one order for all runs: where they can, they show the same images."""
     return random_stream(0, "examples").permutation(num_images)
 
 

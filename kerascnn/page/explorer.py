@@ -12,7 +12,8 @@ from kerascnn.subject import Subject
 from kerascnn.survey import Survey
 
 LAYER = "relu1"
-MOST_FILTERS = 64
+# With several runs on a page, and with one.
+MOST_FILTERS, MOST_FILTERS_OF_ONE = 32, 64
 NUM_TOP = 5
 MOST_SAMPLES = 10
 # Longest side of a map on the page, in pixels.
@@ -25,6 +26,7 @@ def explore(
     album: Album,
     atlas: Atlas,
     properties: dict[str, np.ndarray],
+    most_filters: int = MOST_FILTERS,
 ) -> dict[str, object]:
     """All that the page says about the filters of a run.
 
@@ -34,14 +36,15 @@ def explore(
         album: takes kernels and maps.
         atlas: takes the images shown.
         properties: of the images, see `filters.image_properties`.
+        most_filters: of a layer with more, the first ones are shown.
 
     Returns:
         `layer`, `num_filters` (of the layer), `samples` (images that maps are shown of) and
-        `filters`, the first 64 of them: `number`, `address`, `kernel` and `maps` (places in
+        `filters`: of each `number`, `address`, `kernel` and `maps` (places in
         sheets), `top`, `mix`, `sentence`, `active_share`, `is_dead`.
     """
     survey = subject.survey(LAYER)
-    count = min(survey.num_filters, MOST_FILTERS)
+    count = min(survey.num_filters, most_filters)
     samples = choose_samples(measured)
     maps = album.add(color_all_maps(_maps_of(subject, samples, count)))
     kernels = None

@@ -16,6 +16,8 @@ from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.tables import visible
 
+# Longer names of classes, runs and files are cut.
+MOST_LETTERS = 60
 # With more classes, a matrix of them is no longer looked at; its largest cells are.
 MOST_CLASSES = 24
 MOST_CONFUSIONS = 40
@@ -65,7 +67,7 @@ class Measured:
     @property
     def dataset(self) -> str:
         """Name of the data set; of a folder only the last part of its path."""
-        return visible(re.split(r"[/\\]", self.recipe.data.dataset.rstrip("/\\"))[-1])
+        return shorten(re.split(r"[/\\]", self.recipe.data.dataset.rstrip("/\\"))[-1])
 
     def reported(self, name: str) -> float | None:
         """What the study reported, None where it did not."""
@@ -87,7 +89,7 @@ def read_measured(run: Run, identity: str) -> Measured:
     if not run.is_evaluated:
         raise RunError(_why_not_evaluated(run))
     stored, arrays = run.read_metrics(), run.read_predictions()
-    names = tuple(visible(row["name"]) for row in stored["test"].get("per_class", ()))
+    names = tuple(shorten(row["name"]) for row in stored["test"].get("per_class", ()))
     if not _fit_together(names, **arrays):
         raise RunError(
             f"The predictions of run '{run.name}' do not fit its metrics; "
@@ -96,13 +98,19 @@ def read_measured(run: Run, identity: str) -> Measured:
     return Measured(run, identity, recipe, run.read_history(), stored, names, **arrays)
 
 
+def shorten(name: str) -> str:
+    """A name from outside, in one line, not too long, without what turns the way of writing."""
+    plain = visible(name)
+    return plain if len(plain) <= MOST_LETTERS else plain[: MOST_LETTERS - 1] + "…"
+
+
 def describe_run(measured: Measured) -> dict[str, object]:
     """The run as plain data for the page's templates; pictures are added by others."""
     recipe = measured.recipe
     confusion = measured.confusion
     return {
         "id": measured.identity,
-        "name": visible(measured.run.name),
+        "name": shorten(measured.run.name),
         "recipe": recipe.name,
         "title": visible(recipe.title or recipe.name),
         "dataset": measured.dataset,
@@ -179,7 +187,7 @@ def _fit_together(names, labels, predictions, probabilities) -> bool:
     if probabilities.shape != (len(labels), count) or not np.isfinite(probabilities).all():
         return False
     both = np.concatenate([labels, predictions])
-    return both.dtype.kind in "iu" and 0 <= both.min() and both.max() < count
+    return both.dtype.kind in "iu" and both.min() >= 0 and both.max() < count
 
 
 def _facts(measured: Measured) -> list[str]:
@@ -248,7 +256,7 @@ def _notes(measured: Measured) -> list[str]:
         )
     if not done and run.converted_from is not None:
         notes.append(
-            f"No curves: the weights were converted from “{visible(run.converted_from)}”, which "
+            f"No curves: the weights were converted from “{shorten(run.converted_from)}”, which "
             "tells nothing of their training."
         )
     elif done < epochs:

@@ -17,8 +17,9 @@ COLUMNS = 40
 MOST_SIDE = 64
 # Tried one after the other, until a sheet is small enough; None loses nothing.
 QUALITIES = (None, 95, 85, 70, 50, 30, 10)
-# Bytes, before base64 makes a third more of them: of all images; of maps, one sheet a run.
-ATLAS_BYTES, MAP_BYTES = 2_600_000, 1_200_000
+# Bytes, before base64 makes a third more of them: of all images; of the other sheets, of which each
+# run has up to three, one of them small.
+ATLAS_BYTES, SHEET_BYTES = 2_000_000, 1_200_000
 # Colors of a map from nothing to its highest value, viridis as matplotlib has it, every 32nd.
 MAP_COLORS = np.array(
     [
@@ -87,11 +88,11 @@ class Album:
     """All sheets of a page, within a number of bytes.
 
     Args:
-        num_runs: how many runs share the bytes that are for feature maps.
+        num_runs: how many runs share the bytes that are for other sheets than of images.
     """
 
     def __init__(self, num_runs: int):
-        self._map_bytes = MAP_BYTES // max(1, num_runs)
+        self._sheet_bytes = SHEET_BYTES // (2 * max(1, num_runs))
         self._atlases: dict[str, Atlas] = {}
         self._sheets: list[Sheet] = []
 
@@ -102,7 +103,7 @@ class Album:
     def add(self, pictures: np.ndarray) -> str:
         """Add a sheet of its own, see `build_sheet`; gives its name."""
         name = f"sheet-{len(self._sheets)}"
-        self._sheets.append(build_sheet(name, pictures, self._map_bytes))
+        self._sheets.append(build_sheet(name, pictures, self._sheet_bytes))
         return name
 
     def sheets(self) -> list[Sheet]:

@@ -29,6 +29,7 @@ def render(content: dict[str, object]) -> str:
         "loss": loss,
         "figure": figure,
         "beyond": beyond,
+        "told": told,
     }
     template = environment.get_template("page.html.j2")
     style, script = (
@@ -39,7 +40,7 @@ def render(content: dict[str, object]) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A fraction in percent: 84.2 %."""
-    return MISSING if share is None else f"{100 * share:.{digits}f} %"
+    return MISSING if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
 def points(difference: float | None) -> str:
@@ -60,6 +61,11 @@ def figure(value: float | None, form: str) -> str:
     if value is None:
         return MISSING
     return {"percent": percent, "loss": loss, "count": lambda n: f"{n:.0f}"}[form](value)
+
+
+def told(value: float, form: str) -> str:
+    """A reported value, with no more digits than a report of it has."""
+    return f"{100 * value:.4g}\u00a0%" if form == "percent" else figure(value, form)
 
 
 def beyond(difference: float | None, form: str) -> str:

@@ -5,7 +5,7 @@
   const data = JSON.parse(document.getElementById("page-data").textContent);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const say = (text) => { document.getElementById("announcer").textContent = text; };
-  const percent = (share, digits = 1) => share === null ? "–" : `${(100 * share).toFixed(digits)} %`;
+  const percent = (share, digits = 1) => share === null ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`;
   const points = (difference) => {
     if (difference === null) return "–";
     const text = (100 * difference).toFixed(1);
@@ -68,7 +68,10 @@
     const chosen = document.documentElement.dataset.theme;
     return chosen ? chosen === "dark" : prefersDark.matches;
   };
-  const showTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
+  const showTheme = () => {
+    theme.textContent = isDark() ? "Light" : "Dark";
+    theme.setAttribute("aria-label", `${theme.textContent} colors`);
+  };
   theme.addEventListener("click", () => {
     const next = isDark() ? "light" : "dark";
     document.documentElement.dataset.theme = next;
@@ -90,6 +93,14 @@
     const describe = (epoch) => chart.series
       .filter((series) => epoch <= series.values.length)
       .map((series) => `${series.name} ${format(series.values[epoch - 1])}`).join(", ");
+    const marks = chart.series.map((_, index) => {
+      const mark = make("i");
+      const key = figure.querySelectorAll(".legend .key path")[index];
+      if (key.dataset.color) mark.dataset.color = key.dataset.color;
+      else mark.className = key.classList.contains("quiet") ? "quiet" : "";
+      crosshair.append(mark);
+      return mark;
+    });
     const show = (epoch) => {
       shown = Math.min(count, Math.max(1, epoch));
       probe.setAttribute("aria-valuenow", String(shown));
@@ -97,6 +108,9 @@
       readout.textContent = `Epoch ${shown}`;
       chart.series.forEach((series, index) => {
         values[index].textContent = shown <= series.values.length ? format(series.values[shown - 1]) : "";
+        const place = (100 * (series.values[shown - 1] - chart.low)) / (chart.high - chart.low);
+        marks[index].hidden = !(place <= 100);
+        marks[index].style.bottom = `${place}%`;
       });
       crosshair.style.left = `${count > 1 ? (100 * (shown - 1)) / (count - 1) : 0}%`;
       crosshair.hidden = false;
@@ -147,7 +161,7 @@
       const item = make("li", `example ${isRight ? "right" : "wrong"}`);
       const caption = make("span", "caption");
       caption.setAttribute("aria-hidden", "true");
-      caption.append(make("span", "called", `${isRight ? "✓" : "✗"} ${share} %`));
+      caption.append(make("span", "called", `${isRight ? "✓" : "✗"}\u00a0${share}\u00a0%`));
       item.append(tile(run.sheet, x, y, `${label}, called ${called} (${share} %)`), caption);
       list.append(item);
     }
@@ -211,7 +225,7 @@
       else link.removeAttribute("aria-current");
     });
   };
-  const follow = (scrolls) => {
+  const follow = (behavior) => {
     let name = "";
     try { name = decodeURIComponent(location.hash.slice(1)); } catch { return; }
     const target = name && document.getElementById(name);
@@ -219,7 +233,7 @@
     const run = target.closest("section.run");
     if (run) chooseRun(run);
     if (target.classList.contains("panel")) chooseFilter(target);
-    if (scrolls) target.scrollIntoView({ block: target.classList.contains("panel") ? "nearest" : "start" });
+    if (behavior) target.scrollIntoView({ behavior, block: "start" });
   };
   const sentence = (panel) =>
     `Filter ${panel.dataset.number}. ${panel.querySelector(".sentence").textContent}`;
@@ -248,15 +262,15 @@
   }
   const sections = all("section.run");
   if (sections.length > 1) chooseRun(sections[0]);
-  addEventListener("hashchange", () => follow(true));
+  addEventListener("hashchange", () => follow("auto"));
   addEventListener("popstate", () => {
-    if (location.hash) follow(false);
+    if (location.hash) follow();
     else all(".explorer").forEach((each) => {
       const first = each.querySelector(".panel");
       if (first) chooseFilter(first);
     });
   });
-  follow(true);
+  follow("instant");
 
   // Two runs per class
   for (const table of all(".pair-table")) {
@@ -297,6 +311,14 @@
     };
     buttons.forEach((button) => button.addEventListener("click", () => show(button)));
   }
+
+  // Only what scrolls needs to be reached to be scrolled.
+  const reach = () => all(".scroll[tabindex]").forEach((each) => {
+    each.tabIndex = each.scrollWidth > each.clientWidth + 1 || each.scrollHeight > each.clientHeight + 1 ? 0 : -1;
+  });
+  addEventListener("resize", reach);
+  all("details.data").forEach((each) => each.addEventListener("toggle", reach));
+  reach();
 
   // On paper, what is folded away is not there.
   let opened = [];
