@@ -320,8 +320,9 @@ def _matrix(names: tuple[str, ...], confusion: np.ndarray) -> list[dict[str, obj
             {
                 "column": column,
                 "count": int(count),
-                # The root shows the few that are wrong beside the many that are right.
-                "mix": round(float(100 * (share if column == index else math.sqrt(share)) * 0.9)),
+                # Letters stand out from up to 70 %. The root shows the few that are wrong beside
+                # the many that are right.
+                "mix": round(float(100 * (share if column == index else math.sqrt(share)) * 0.7)),
                 "kind": "hit" if column == index else "miss",
             }
             for column, (count, share) in enumerate(zip(counts, shares, strict=True))
