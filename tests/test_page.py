@@ -597,7 +597,7 @@ def test_report_shows_what_augmentation_does(kerascnn, trained):
     [
         (["nothing"], "No run in"),
         (["--runs-dir", "empty"], "There is no run in 'empty'"),
-        (["--all", "--runs-dir", "empty"], "There is no finished run in 'empty'"),
+        (["--all", "--runs-dir", "empty"], "There is no evaluated run in 'empty'"),
         (["--out", "nowhere/page.html", "--no-pictures"], "cannot be written"),
         (["--out", ".", "--no-pictures"], "cannot be written"),
     ],

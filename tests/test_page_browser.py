@@ -141,6 +141,16 @@ def test_text_stands_out_from_its_ground(visit, name, scheme):
     assert page.evaluate(CONTRAST) == []
 
 
+@pytest.mark.parametrize("name", ["single", "several"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_axe_finds_nothing_that_keeps_anybody_out(visit, name, scheme, width):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed: '.[browser]'"
+    )
+    found = axe.Axe().run(visit(name, color_scheme=scheme, width=width)).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colors_follow_the_system_until_they_are_switched(visit, scheme):
     page = visit(color_scheme=scheme)

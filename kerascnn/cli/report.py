@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import DataDir, RunsDir, complete_run, out, remark
+from kerascnn.cli.output import DataDir, RunsDir, complete_run, err, remark
 
 # What the page shows of augmentation: so many training images, and draws of each.
 NUM_IMAGES, NUM_DRAWS = 6, 7
@@ -23,7 +23,7 @@ def report(
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Every run of --runs-dir that is finished and evaluated.")
+        bool, typer.Option("--all", help="Every run of --runs-dir that was evaluated.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -49,7 +49,7 @@ def report(
     from kerascnn.page import write_page
 
     augmented = _augment(found, data_dir) if pictures else {}
-    with out.status("Looking at the runs ..."):
+    with err.status("Looking at the runs ..."):
         write_page(found, path, None, augmented, data_dir, pictures)
     remark(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser.")
 
@@ -61,10 +61,10 @@ def _find_runs(names: list[str] | None, every: bool, runs_dir: Path) -> list:
     if not every:
         found = [find_run(name, runs_dir) for name in names or ["latest"]]
         return list({run.path.resolve(): run for run in found}.values())
-    finished = [run for run in list_runs(runs_dir) if run.is_evaluated]
-    if not finished:
-        raise RunError(f"There is no finished run in '{runs_dir}'; `kerascnn runs` lists what is.")
-    return finished
+    evaluated = [run for run in list_runs(runs_dir) if run.is_evaluated]
+    if not evaluated:
+        raise RunError(f"There is no evaluated run in '{runs_dir}'; `kerascnn runs` lists what is.")
+    return evaluated
 
 
 def _augment(runs: list, data_dir: Path | None) -> dict:

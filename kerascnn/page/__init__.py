@@ -28,6 +28,8 @@ from kerascnn.subject import Subject
 # The runs shown with pictures and filters; of the others there are numbers and curves.
 MOST_DETAILED = 8
 
+_NO_PICTURES = {"explorer": None, "examples": None, "cells": {}, "sheet": None}
+
 Augmented = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -75,15 +77,11 @@ def gather(
     found = [read_measured(*each) for each in zip(runs, identify(list(runs)), strict=True)]
     groups = comparison.group_runs(found)
     detailed = [group.runs[0] for group in groups][:MOST_DETAILED]
-    album, shown = Album(len(detailed)), [describe_run(measured) for measured in detailed]
-    for run in shown:
-        run |= {"explorer": None, "examples": None, "cells": {}, "sheet": None}
+    album = Album(len(detailed))
+    shown = [describe_run(measured) | _NO_PICTURES for measured in detailed]
     if pictures:
         _add_pictures(shown, detailed, album, data_dir)
-    for run, measured in zip(shown, detailed, strict=True):
-        run["augments"] = augments(measured.recipe)
-        given = augmented.get(measured.run.name)
-        run["augmentation"] = given and _add_augmentation(album, *given)
+    _add_augmentation(shown, detailed, album, augmented)
     charts = comparison.describe_curves(groups) if len(found) > 1 else []
     return {
         "title": _title(shown, groups),
@@ -124,18 +122,25 @@ def _add_pictures(
         run["explorer"] = explore(measured, subject, album, atlas, properties[source], most)
 
 
-def _add_augmentation(album: Album, originals: np.ndarray, draws: np.ndarray) -> dict[str, object]:
+def _add_augmentation(
+    shown: list[dict], detailed: list[Measured], album: Album, augmented: Augmented
+) -> None:
+    for run, measured in zip(shown, detailed, strict=True):
+        given = augmented.get(measured.run.name)
+        run["augments"] = augments(measured.recipe)
+        run["augmentation"] = given and _place_draws(album, *given)
+
+
+def _place_draws(album: Album, originals: np.ndarray, draws: np.ndarray) -> dict[str, object]:
     """A row an image, the original first: `rows` of places, and the counts for the text."""
     rows = np.concatenate([originals[:, None].astype("float32"), draws], axis=1)
-    num_images, num_columns = rows.shape[:2]
+    num_images, width = rows.shape[:2]
     name = album.add(rows.round().clip(0, 255).astype("uint8").reshape(-1, *rows.shape[2:]))
-    places = [place_in(name, number) for number in range(num_images * num_columns)]
+    places = [place_in(name, number) for number in range(num_images * width)]
     return {
-        "rows": [
-            places[start : start + num_columns] for start in range(0, len(places), num_columns)
-        ],
+        "rows": [places[start : start + width] for start in range(0, len(places), width)],
         "num_images": num_images,
-        "num_draws": num_columns - 1,
+        "num_draws": width - 1,
     }
 
 
