@@ -50,6 +50,7 @@ _HOMES = {
     "resume": "train",
     "train": "train",
     "evaluate": "evaluate",
+    "audit": "audit",
     "convert": "exchange",
     "export": "exchange",
 }

@@ -161,7 +161,7 @@ def _size(image_shape: tuple[int, int, int]) -> str:
 def _summarize_test(recipe, class_names, confusion, labels, probabilities) -> dict[str, object]:
     right, total = int(np.trace(confusion)), int(confusion.sum())
     low, high = metrics.wilson_interval(right, total)
-    figures = recipe.reported.per_class if _is_reported(recipe) else {}
+    figures = recipe.comparable.per_class
     return {
         "accuracy": right / total,
         "low": low,
@@ -176,15 +176,8 @@ def _summarize_test(recipe, class_names, confusion, labels, probabilities) -> di
     }
 
 
-def _is_reported(recipe: Recipe) -> bool:
-    """What the study reported stands for CIFAR-10 alone."""
-    return recipe.data.dataset == "cifar10"
-
-
 def _reported_for(recipe: Recipe) -> dict[str, float]:
-    if not _is_reported(recipe):
-        return {}
-    reported = recipe.reported.model_dump(exclude={"per_class", "note"}, exclude_none=True)
+    reported = recipe.comparable.model_dump(exclude={"per_class", "note"}, exclude_none=True)
     return {name: figure["value"] for name, figure in reported.items()}
 
 

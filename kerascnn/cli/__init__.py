@@ -9,7 +9,18 @@ from collections.abc import Iterator
 import typer
 from typer.core import TyperGroup
 
-from kerascnn.cli import augmentations, bench, data, evaluate, exchange, look, recipes, run, runs
+from kerascnn.cli import (
+    augmentations,
+    bench,
+    data,
+    evaluate,
+    exchange,
+    look,
+    recipes,
+    run,
+    runs,
+    study,
+)
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
 from kerascnn.tables import visible
@@ -67,6 +78,8 @@ app.add_typer(recipes.app, name="recipes")
 app.command("runs")(runs.runs)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
+app.command("reproduce")(study.reproduce)
+app.command("audit")(study.audit)
 app.command("top-activations")(look.top_activations)
 app.command("feature-maps")(look.feature_maps)
 app.command("filters")(look.filters)
