@@ -39,8 +39,9 @@ def evaluate(
         `best_val_loss`, `train_loss` (of the last epoch), `test` with `accuracy`, `low`, `high`
         (95 % Wilson interval), `loss`, `num_images`, `per_class` (list of `name`, `accuracy`,
         `low`, `high`, `count`, `reported`) and `confusion` (rows are true classes), `reported`
-        (what the study gave for the recipe), `diagnosis` (see `metrics.diagnose`) and
-        `wall_seconds`. Of converted weights `epochs` is 0, and what only training knows is None.
+        (what the study gave for the recipe), `diagnosis` (see `metrics.diagnose`), `wall_seconds`
+        and `model_sha256` (of the best.keras that was measured). Of converted weights `epochs` is
+        0, and what only training knows is None.
 
     Raises:
         RunError: if the run has no model, or one that cannot be loaded or is of other images.
@@ -107,6 +108,7 @@ def summarize(
         "reported": _reported_for(recipe),
         "diagnosis": metrics.diagnose(history, confusion, list(class_names)),
         "wall_seconds": environment.get("wall_seconds"),
+        "model_sha256": run.best_digest(),
     }
 
 
