@@ -51,6 +51,7 @@ _HOMES = {
     "train": "train",
     "evaluate": "evaluate",
     "write_page": "page",
+    "audit": "audit",
     "convert": "exchange",
     "export": "exchange",
 }

@@ -39,8 +39,9 @@ def evaluate(
         `best_val_loss`, `train_loss` (of the last epoch), `test` with `accuracy`, `low`, `high`
         (95 % Wilson interval), `loss`, `num_images`, `per_class` (list of `name`, `accuracy`,
         `low`, `high`, `count`, `reported`) and `confusion` (rows are true classes), `reported`
-        (what the study gave for the recipe), `diagnosis` (see `metrics.diagnose`) and
-        `wall_seconds`. Of converted weights `epochs` is 0, and what only training knows is None.
+        (what the study gave for the recipe), `diagnosis` (see `metrics.diagnose`), `wall_seconds`
+        and `model_sha256` (of the best.keras that was measured). Of converted weights `epochs` is
+        0, and what only training knows is None.
 
     Raises:
         RunError: if the run has no model, or one that cannot be loaded or is of other images.
@@ -107,6 +108,7 @@ def summarize(
         "reported": _reported_for(recipe),
         "diagnosis": metrics.diagnose(history, confusion, list(class_names)),
         "wall_seconds": environment.get("wall_seconds"),
+        "model_sha256": run.best_digest(),
     }
 
 
@@ -161,7 +163,7 @@ def _size(image_shape: tuple[int, int, int]) -> str:
 def _summarize_test(recipe, class_names, confusion, labels, probabilities) -> dict[str, object]:
     right, total = int(np.trace(confusion)), int(confusion.sum())
     low, high = metrics.wilson_interval(right, total)
-    figures = recipe.reported.per_class if _is_reported(recipe) else {}
+    figures = recipe.comparable.per_class
     return {
         "accuracy": right / total,
         "low": low,
@@ -176,15 +178,8 @@ def _summarize_test(recipe, class_names, confusion, labels, probabilities) -> di
     }
 
 
-def _is_reported(recipe: Recipe) -> bool:
-    """What the study reported stands for CIFAR-10 alone."""
-    return recipe.data.dataset == "cifar10"
-
-
 def _reported_for(recipe: Recipe) -> dict[str, float]:
-    if not _is_reported(recipe):
-        return {}
-    reported = recipe.reported.model_dump(exclude={"per_class", "note"}, exclude_none=True)
+    reported = recipe.comparable.model_dump(exclude={"per_class", "note"}, exclude_none=True)
     return {name: figure["value"] for name, figure in reported.items()}
 
 

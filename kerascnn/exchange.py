@@ -13,6 +13,7 @@ import importlib.util
 import json
 import logging
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kerascnn.archive import check_sizes
 from kerascnn.backend import describe_backend, require_backend
 from kerascnn.data import shape_of_dataset
 from kerascnn.errors import ExchangeError
@@ -32,6 +34,7 @@ from kerascnn.evaluate import load_best_model
 from kerascnn.model import build_model
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run, create_run, write_whole
+from kerascnn.tables import visible
 
 FORMATS = ("torch", "onnx", "keras")
 # Where a checkpoint keeps the state_dict.
@@ -199,8 +202,8 @@ def loading_script(run: Run, file: str | Path) -> str:
         f'    ("{name}", nn.{_call(module)}),' for name, module in network.named_children()
     )
     return (
-        f"# The network of {run.name}. It takes float images (num_images, {channels}, {height}, "
-        f"{width}):\n"
+        f"# The network of {visible(run.name)}.\n"
+        f"# It takes float images (num_images, {channels}, {height}, {width}):\n"
         "# values from 0 to 255, divided by 127.5, less 1. It gives logits.\n"
         "from collections import OrderedDict\n\n"
         "import torch\n"
@@ -260,6 +263,9 @@ def _vector(variable: keras.Variable) -> Parameter:
 def _load_state(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a file by their keys."""
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_sizes(archive.infolist())
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ExchangeError(f"'{path}' cannot be read: {error.strerror or error}.") from None
@@ -287,6 +293,8 @@ def _reason(error: Exception) -> str:
     """Why torch does not load a file, without its page of advice."""
     if "weights_only" in str(error) or "Unsupported" in str(error):
         return "it holds objects that could run code"
+    if "unfold" in str(error):
+        return str(error)
     return "torch cannot read it"
 
 

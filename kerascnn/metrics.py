@@ -6,6 +6,9 @@ fractions from 0 to 1.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 # A classifier that gives one class this share of its predictions has collapsed.
@@ -90,6 +93,87 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviation between runs that differ in their seed alone.
+
+    Attributes:
+        sd: standard deviation, pooled.
+        df: its degrees of freedom, runs less groups.
+    """
+
+    sd: float
+    df: int
+
+    def margin(self, num_runs: int, num_new: float = 1) -> float:
+        """How far the mean of new runs may lie from that of `num_runs`, 95 %, by Student's t.
+
+        Args:
+            num_runs: how many were measured.
+            num_new: how many are new; `math.inf` for the expectation.
+        """
+        from scipy.stats import t
+
+        factor = math.sqrt(1 / num_runs + 1 / num_new)
+        return float(t.ppf(0.975, self.df)) * self.sd * factor
+
+
+def pooled_spread(groups: list[list[float]]) -> Spread | None:
+    """Spread within groups of values, each of one kind; None where none has two."""
+    groups = [np.array(group) for group in groups if len(group) > 1]
+    df = sum(len(group) - 1 for group in groups)
+    if not df:
+        return None
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
+    return Spread(math.sqrt(squares / df), df)
+
+
+def sampling_margin(share: float, count: int) -> float:
+    """Half the width of the 95 % interval of a share of `count` images drawn anew."""
+    low, high = wilson_interval(round(share * count), count)
+    return (high - low) / 2
+
+
+def epoch_noise(losses: list[float]) -> float | None:
+    """Standard deviation of one epoch's loss around its trend; None for fewer than 5 epochs.
+
+    From second differences over the later half, which a straight trend does not touch; of
+    independent noise they have six times its variance.
+    """
+    later = np.array(losses[len(losses) // 2 :] if len(losses) >= 10 else losses)
+    if len(later) < 5:
+        return None
+    second = np.diff(later, 2)
+    return float(np.sqrt(np.mean(second**2) / 6))
+
+
+def trend_after_lowest(losses: list[float]) -> tuple[float, float] | None:
+    """Whether a curve turns up: its least-squares slope after its lowest stretch.
+
+    The lowest stretch, of the lowest mean of three epochs, does not count itself: it was chosen for
+    being low, and with it any noise would seem to rise.
+
+    Returns:
+        Slope an epoch and its standard error; None where fewer than four epochs are left.
+    """
+    from scipy.stats import linregress
+
+    if len(losses) < 3:
+        return None
+    rest = losses[int(np.convolve(losses, np.ones(3) / 3, mode="valid").argmin()) + 3 :]
+    if len(rest) < 4:
+        return None
+    line = linregress(np.arange(len(rest)), rest)
+    return float(line.slope), float(line.stderr)
+
+
+def collapsed_class(confusion: np.ndarray) -> int | None:
+    """The class that nearly all predictions name, if one does."""
+    predicted = confusion.sum(axis=0)
+    share = predicted.max() / max(1, predicted.sum())
+    return int(predicted.argmax()) if len(predicted) > 1 and share >= COLLAPSED_SHARE else None
+
+
 def best_epoch(val_loss: list[float]) -> int:
     """Epoch of the lowest validation loss, counted from 1; the first of several."""
     return int(np.argmin(val_loss)) + 1
@@ -126,11 +210,10 @@ def _sign_test(one: int, other: int) -> float:
 
 
 def _diagnose_collapse(confusion: np.ndarray, class_names: list[str]) -> dict[str, object] | None:
-    predicted = confusion.sum(axis=0)
-    share = predicted.max() / max(1, predicted.sum())
-    if len(class_names) < 2 or share < COLLAPSED_SHARE:
+    collapsed = collapsed_class(confusion)
+    if collapsed is None:
         return None
-    name = class_names[int(predicted.argmax())]
+    name, share = class_names[collapsed], confusion[:, collapsed].sum() / confusion.sum()
     message = f"collapsed: {share:.1%} of the images are called {name}, whatever they show"
     return {"kind": "collapsed", "class": name, "share": float(share), "message": message}
 

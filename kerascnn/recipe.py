@@ -174,6 +174,11 @@ class Recipe(Section):
     train: Train
     reported: Reported = Reported()
 
+    @property
+    def comparable(self) -> Reported:
+        """What the study reported, where it is of these images: it stands for CIFAR-10 alone."""
+        return self.reported if self.data.dataset == "cifar10" else Reported()
+
     def with_values(self, values: dict[str, object]) -> Recipe:
         """A copy with some keys set, e.g. `{"train.learning_rate": 0.05}`.
 

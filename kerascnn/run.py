@@ -27,7 +27,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -76,8 +76,8 @@ class Run:
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether predictions and metrics of the test images are there."""
-        return self.metrics_path.exists() and (self.path / "predictions.npz").exists()
+        """Whether predictions and metrics of the test images are there, of the best model."""
+        return self._is_measured() and (self.path / "predictions.npz").exists()
 
     @property
     def figures_path(self) -> Path:
@@ -108,7 +108,7 @@ class Run:
         is_converted = not done and self.converted_from is not None
         if done < epochs and not is_converted:
             return f"{done} of {epochs} epochs"
-        if self.metrics_path.exists():
+        if self._is_measured():
             return "finished"
         return "converted" if is_converted else "trained"
 
@@ -143,7 +143,7 @@ class Run:
             if val_loss:
                 best = min(val_loss)
                 row |= {"best_epoch": val_loss.index(best) + 1, "best_val_loss": best}
-            if self.metrics_path.exists():
+            if self._is_measured():
                 row["accuracy"] = self.read_metrics()["test"]["accuracy"]
         except RunError as error:
             row["status"] = f"damaged: {error}"
@@ -241,23 +241,29 @@ class Run:
         return _lock(self)
 
     def write_predictions(self, **arrays: np.ndarray) -> None:
-        """Store arrays over the test images."""
+        """Store arrays over the test images, predicted with the best model that is there."""
+        arrays |= {"model": np.array(self.best_digest() or "")}
         self._write("predictions.npz", lambda path: np.savez(path, **arrays))
 
     def read_predictions(self) -> dict[str, np.ndarray]:
         """Arrays over the test images: `probabilities`, `predictions`, `labels`.
 
         Raises:
-            RunError: if the run was not evaluated, or the file is damaged.
+            RunError: if the run was not evaluated since its best model was last replaced, or the
+                file is damaged.
         """
         try:
             # numpy leaves a file open that it opened and cannot read.
             with open(self.path / "predictions.npz", "rb") as file, _load_npz(file) as stored:
-                return {name: stored[name] for name in PREDICTIONS}
+                arrays = {name: stored[name] for name in PREDICTIONS}
+                model = str(stored["model"]) if "model" in stored else ""
         except FileNotFoundError:
             raise self._not_evaluated() from None
         except Exception as error:  # numpy and zipfile raise many kinds
             raise self._damaged("predictions.npz", error) from None
+        if model and model != self.best_digest():
+            raise self._not_evaluated()
+        return arrays
 
     def write_metrics(self, metrics: dict[str, object]) -> None:
         """Store what `evaluate` measured."""
@@ -300,7 +306,7 @@ class Run:
     def add_activations(self, key: str, arrays: dict[str, np.ndarray]) -> None:
         """Keep arrays under a key, beside those under other keys."""
         stored = self._read_all_activations() | {f"{key}/{name}": a for name, a in arrays.items()}
-        stored["model"] = np.array(self._best_digest())
+        stored["model"] = np.array(self.best_digest())
         self._write("activations.npz", lambda path: np.savez(path, **stored))
 
     def write_figure(self, name: str, figure) -> Path:
@@ -331,6 +337,19 @@ class Run:
             raise self._damaged(self.best_path.name, "its checksum is not the recorded one")
         return self.best_path
 
+    def best_digest(self) -> str | None:
+        """Checksum (sha256) of the best model's file; None where there is none."""
+        return _sha256(self.best_path) if self.best_path.is_file() else None
+
+    def _is_measured(self) -> bool:
+        """Whether there are metrics, and not of a best model that training has since replaced."""
+        if not self.metrics_path.exists():
+            return False
+        with suppress(RunError):  # what is damaged says so where it is read
+            measured = self.read_metrics().get("model_sha256")
+            return measured is None or measured == self.best_digest()
+        return True
+
     def _read_all_activations(self) -> dict[str, np.ndarray]:
         path = self.path / "activations.npz"
         if not path.exists() or not self.best_path.exists():
@@ -343,10 +362,7 @@ class Run:
                 f"activations.npz of run '{self.name}' is damaged ({error}); remove '{path}', "
                 "and it is measured again."
             ) from None
-        return arrays if str(arrays.pop("model", "")) == self._best_digest() else {}
-
-    def _best_digest(self) -> str:
-        return _sha256(self.best_path)
+        return arrays if str(arrays.pop("model", "")) == self.best_digest() else {}
 
     def _read_checkpoint(self, names: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
         path = self.path / _CHECKPOINT

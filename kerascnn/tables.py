@@ -9,6 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 MISSING = "–"
+VERDICT_STYLES = {
+    "holds": "green",
+    "does not hold": "red",
+    "cannot be told apart": "yellow",
+    "the study contradicts itself": "magenta",
+}
 # What a terminal would obey, what turns the direction of writing, and halves of characters.
 COMMANDS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -281,6 +287,113 @@ def table_bench(measured: dict) -> Table:
             f"{peer['peak_mb']:,.0f}",
         )
     return table
+
+
+def table_study(rows: list[dict]) -> Table:
+    """A row a recipe, reported beside measured, as `results.summarize` gives them."""
+    table = _table("Measured: mean ± standard deviation, range (in brackets: reported)")
+    table.add_column("recipe, seeds", overflow="fold")
+    for column in ("best val. loss", "best epoch", "training loss", "test accuracy"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        seeds = ", ".join(map(str, row["seeds"]))
+        figures = (_figure(figure) for figure in row["figures"][:4])
+        table.add_row(f"{cell(row['recipe'])}\n{seeds}", *figures)
+        table.add_section()
+    return table
+
+
+def table_study_classes(rows: list[dict]) -> Table:
+    """A row a recipe: test accuracy of the classes that the study names for it."""
+    table = _table("Test accuracy by class (in brackets: reported)")
+    table.add_column("recipe", overflow="fold")
+    table.add_column("classes that the study names")
+    for row in rows:
+        if classes := row["figures"][4:]:
+            table.add_row(cell(row["recipe"]), "; ".join(map(_class_figure, classes)))
+            table.add_section()
+    return table
+
+
+def table_audit(claims: list[dict], title: str) -> Table:
+    """A row a claim: what the study says, the verdict, and why, as `audit.audit` gives them."""
+    table = _table(title)
+    table.add_column("the study says", ratio=4)
+    table.add_column("verdict", ratio=2)
+    table.add_column("because", ratio=6)
+    table.expand = True
+    for claim in claims:
+        said = Text.assemble(visible(claim["text"]), "\n", (visible(claim["where"]), "dim"))
+        style = VERDICT_STYLES.get(claim["verdict"], "")
+        table.add_row(said, Text(claim["verdict"], style=style), Text(visible(claim["evidence"])))
+        table.add_section()
+    return table
+
+
+def table_readings(audited: dict) -> Table:
+    """A row a reported number, a column a reading: what was measured, and which comes closest."""
+    readings = [reading["name"] for reading in audited["readings"]]
+    table = _table(
+        "Reported numbers, by reading (■ comes closest, ✓ holds, ✗ does not, ~ cannot tell)"
+    )
+    table.add_column("number", overflow="fold")
+    table.add_column("reported", justify="right")
+    for name in readings:
+        table.add_column(cell(name), justify="right")
+    for claim in audited["claims"]:
+        found = claim["readings"]
+        if len(found) < 2 or found[readings[0]]["reported"] is None:
+            continue
+        cells = (_reading_cell(claim, name) for name in readings)
+        given = _amount(claim["name"], found[readings[0]]["reported"])
+        table.add_row(cell(claim["name"]), given, *cells)
+    return table
+
+
+def _reading_cell(claim: dict, name: str) -> str:
+    found = claim["readings"].get(name)
+    if found is None or found["measured"] is None:
+        return MISSING
+    mark = {"holds": "✓", "does not hold": "✗"}.get(found["verdict"], "~")
+    closest = "■ " if claim["closest"] == name else ""
+    return f"{closest}{_amount(claim['name'], found['measured'])} {mark}"
+
+
+def _amount(name: str, value: float) -> str:
+    """A number of a claim, as people write it: a loss, an epoch, or a share."""
+    if name.endswith("loss"):
+        return f"{value:.3f}"
+    return f"{value:.0f}" if abs(value) > 1 else _percent(value)
+
+
+def _figure(figure: dict) -> str:
+    measured, reported = figure["measured"], figure["reported"]
+    if measured is None:
+        return MISSING
+    write = _writer(figure["quantity"])
+    lines = [write(measured["mean"])]
+    if measured["sd"] is not None:
+        lines[0] += f" ± {write(measured['sd']).removesuffix(' %')}"
+        lines.append(f"{write(measured['low']).removesuffix(' %')} – {write(measured['high'])}")
+    if reported is not None:
+        lines.append(f"({write(reported)})")
+    return "\n".join(lines)
+
+
+def _class_figure(figure: dict) -> str:
+    name, measured = figure["quantity"].removeprefix("class "), figure["measured"]
+    said = MISSING if measured is None else _percent(measured["mean"])
+    if measured and measured["sd"] is not None:
+        said += f" ± {100 * measured['sd']:.1f}"
+    return cell(f"{name} {said} ({_percent(figure['reported'], 0)})")
+
+
+def _writer(quantity: str):
+    if quantity.endswith("loss"):
+        return lambda value: f"{value:.3f}"
+    if quantity == "best_epoch":
+        return lambda value: f"{value:.1f}".removesuffix(".0")
+    return _percent
 
 
 def _over_represented(found: dict) -> str:

@@ -67,6 +67,7 @@ def test_metrics_have_the_documented_keys_and_say_what_was_predicted(run):
         "reported",
         "diagnosis",
         "wall_seconds",
+        "model_sha256",
     }
     test = measured["test"]
     assert set(test) == {
@@ -231,3 +232,20 @@ def test_collapsed_classifier_is_diagnosed(run):
     run.write_best(model.save)
     (finding,) = evaluate(run, dataset=DATASET)["diagnosis"]
     assert (finding["kind"], finding["class"]) == ("collapsed", "green")
+
+
+def test_what_was_measured_of_an_earlier_best_model_does_not_count(run):
+    evaluate(run, dataset=DATASET)
+    assert run.is_evaluated
+    assert run.status == "finished"
+    model = load_best_model(run)
+    (run.path / "checkpoint.npz").unlink()  # it knows the checksum of the model as trained
+    model.set_weights([weight * 0.5 for weight in model.get_weights()])
+    run.write_best(model.save)
+    assert not run.is_evaluated
+    assert run.status == "trained"
+    assert run.describe()["accuracy"] is None
+    with pytest.raises(RunError, match="evaluate"):
+        run.read_predictions()
+    evaluate(run, dataset=DATASET)
+    assert run.status == "finished"

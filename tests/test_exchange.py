@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ from kerascnn.evaluate import evaluate, load_best_model
 from kerascnn.exchange import build_network, convert, export, loading_script
 from kerascnn.model import build_model
 from kerascnn.recipe import load_recipe
-from kerascnn.run import create_run
+from kerascnn.run import Run, create_run
 
 RECIPE = load_recipe("adam-lr0.001").with_values({"data.dataset": "shapes"})
 SMALL = RECIPE.with_values({"model.filters": [4, 6, 8], "model.units": 16})
@@ -159,6 +160,25 @@ def test_file_that_could_run_code_is_refused_and_runs_none(tmp_path):
         with pytest.raises(ExchangeError, match=r"'evil.pt' .* could run code.*state_dict\(\)"):
             convert("evil.pt", RECIPE)
     assert not (tmp_path / "done").exists()
+
+
+def test_file_that_unfolds_to_far_more_than_it_holds_is_refused(reference):
+    path = save(reference.state_dict())
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: archive.read(member) for member in archive.infolist()}
+    biggest = max(members, key=lambda name: len(members[name]))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, bytes(10**9) if name == biggest else content)
+    with pytest.raises(ExchangeError, match="would unfold from"):
+        convert(path, RECIPE)
+
+
+def test_printed_script_is_one_of_comments_and_code_whatever_the_run_is_called(run):
+    hostile = run.path.parent / "a\nimport os"
+    run.path.rename(hostile)
+    script = loading_script(Run(hostile), "net.pt")
+    assert "\nimport os" not in script
 
 
 def test_file_that_is_missing_or_damaged_is_named():

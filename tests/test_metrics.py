@@ -211,3 +211,46 @@ def test_validation_loss_below_training_loss_is_not_overfitting():
 def test_run_that_overfits_is_not_told_to_train_longer():
     val_loss, loss = [1.0] * 18 + [0.9, 1.2], [1.0] * 19 + [0.5]
     assert kinds(metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES)) == ["overfitting"]
+
+
+def test_spread_is_pooled_within_groups():
+    spread = metrics.pooled_spread([[1.0, 3.0], [10.0, 10.0, 10.0], [5.0]])
+    assert spread.df == 3
+    assert spread.sd == pytest.approx(np.sqrt(2 / 3))
+    assert metrics.pooled_spread([[1.0], []]) is None
+
+
+def test_prediction_margin_is_students():
+    spread = metrics.Spread(sd=2.0, df=4)
+    assert spread.margin(3) == pytest.approx(2.7764 * 2 * np.sqrt(1 / 3 + 1), rel=1e-4)
+    assert spread.margin(4, np.inf) == pytest.approx(2.7764 * 2 / 2, rel=1e-4)
+
+
+def test_prediction_margin_covers_one_new_run_in_95_of_100_cases():
+    random = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2000):
+        *known, new = random.normal(0, 1, 4)
+        hits += abs(new - np.mean(known)) <= metrics.pooled_spread([known]).margin(3)
+    assert 0.94 < hits / 2000 < 0.96
+
+
+def test_noise_of_an_epoch_is_found_on_a_trend():
+    random = np.random.default_rng(0)
+    losses = list(np.linspace(2, 1, 400) + random.normal(0, 0.03, 400))
+    assert metrics.epoch_noise(losses) == pytest.approx(0.03, rel=0.15)
+    assert metrics.epoch_noise([1.0, 0.9, 0.8, 0.7]) is None
+
+
+def test_noise_seldom_seems_to_turn_up():
+    random = np.random.default_rng(0)
+    seems = 0
+    for _ in range(300):
+        slope, error = metrics.trend_after_lowest(list(random.normal(0.6, 0.03, 25))) or (0, 1)
+        seems += slope > 1.96 * error
+    assert seems / 300 < 0.08
+
+
+def test_curve_without_epochs_after_its_lowest_has_no_trend():
+    assert metrics.trend_after_lowest([3.0, 2.0]) is None
+    assert metrics.trend_after_lowest(list(np.linspace(2, 1, 25))) is None

@@ -585,6 +585,16 @@ def test_report_of_several_runs_goes_into_the_current_directory(kerascnn, traine
     assert "This page was made without pictures" in page.words
 
 
+def test_report_of_all_runs_audits_the_study_where_they_are_of_its_data(kerascnn):
+    make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0])
+    make_run([0, 1], [0, 0], ["a", "b"], "sgd-lr0.01", val_loss=[1.0])
+    status, _, err = kerascnn("report", "--all", "--no-pictures")
+    assert status == 0, err
+    page = Page(Path("report.html").read_text("utf-8"))
+    assert "The study, claim by claim" in page.words
+    assert len(page.has_class("claim")) > 20
+
+
 def test_report_shows_what_augmentation_does(kerascnn, trained):
     status, _, err = kerascnn("report", trained[2].path, "--out", "page.html")
     assert status == 0, err

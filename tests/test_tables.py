@@ -13,14 +13,19 @@ NAMES = ["cat", "dog", "frog", "ship", "truck", "[bold]bird"]
 
 def read(table):
     """Title and rows of a table, cells stripped; as a terminal would show them."""
-    console = Console(file=io.StringIO(), width=200)
-    console.print(table)
-    lines = console.file.getvalue().splitlines()
+    lines = render(table).splitlines()
     cells = [
         [cell.strip() for cell in line.strip("┃│").replace("┃", "│").split("│")] for line in lines
     ]
     rows = [row for row in cells[1:] if len(row) > 1]
     return lines[0].strip(), {row[0]: row[1:] for row in rows}
+
+
+def render(table):
+    """The text of a table, as a wide terminal would show it."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table)
+    return console.file.getvalue()
 
 
 def measured(accuracies=(0.9, 0.8, 0.7, 0.6, 0.5, 0.4), reported=None, per_class=None):
@@ -201,3 +206,88 @@ def test_dataset_gives_counts_and_channel_means_of_each_split():
         "all": ["5,000", "3"],
         "channel means": ["0.1000 0.2500 0.3334", "0.5000 0.5000 0.5000"],
     }
+
+
+STUDY = [
+    {
+        "recipe": "sgd-lr0.01",
+        "seeds": [0, 1],
+        "figures": [
+            {
+                "quantity": "best_val_loss",
+                "reported": 0.678,
+                "measured": {"mean": 0.58, "sd": 0.01, "low": 0.57, "high": 0.59, "num_seeds": 2},
+            },
+            {
+                "quantity": "best_epoch",
+                "reported": 6,
+                "measured": {"mean": 19.5, "sd": 0.5, "low": 19, "high": 20, "num_seeds": 2},
+            },
+            {"quantity": "train_loss", "reported": None, "measured": None},
+            {
+                "quantity": "accuracy",
+                "reported": 0.76,
+                "measured": {"mean": 0.8, "sd": 0.002, "low": 0.79, "high": 0.81, "num_seeds": 2},
+            },
+            {
+                "quantity": "class cat",
+                "reported": 0.68,
+                "measured": {"mean": 0.6, "sd": None, "low": 0.6, "high": 0.6, "num_seeds": 1},
+            },
+        ],
+    }
+]
+
+
+def test_study_gives_mean_deviation_range_and_what_was_reported():
+    text = render(tables.table_study(STUDY))
+    for part in ("0.580 ± 0.010", "0.570 – 0.590", "(0.678)", "19.5 ± 0.5", "19 – 20", "(6)"):
+        assert part in text
+    for part in ("80.0 % ± 0.2", "79.0 – 81.0 %", "(76.0 %)", "–", "0, 1"):
+        assert part in text
+
+
+def test_study_gives_the_classes_that_were_named():
+    text = render(tables.table_study_classes(STUDY))
+    assert "cat 60.0 % (68 %)" in text
+
+
+AUDITED = {
+    "readings": [{"name": "every-block"}, {"name": "pool-after-1"}],
+    "claims": [
+        {
+            "name": "sgd-lr0.01/best_val_loss",
+            "text": "The loss [bold]is[/bold] 0.678.",
+            "where": "Somewhere",
+            "verdict": "does not hold",
+            "evidence": "measured 0.584",
+            "closest": "pool-after-1",
+            "readings": {
+                "every-block": {"verdict": "does not hold", "reported": 0.678, "measured": 0.584},
+                "pool-after-1": {"verdict": "holds", "reported": 0.678, "measured": 0.68},
+            },
+        },
+        {
+            "name": "sgd-lr0.01/overfitting",
+            "text": "It turns up.",
+            "where": "Somewhere",
+            "verdict": "holds",
+            "evidence": "it does",
+            "closest": None,
+            "readings": {"every-block": {"verdict": "holds", "reported": None, "measured": None}},
+        },
+    ],
+}
+
+
+def test_audit_gives_claim_place_verdict_and_evidence_as_they_are():
+    text = render(tables.table_audit(AUDITED["claims"], "Statements"))
+    for part in ("[bold]is[/bold]", "Somewhere", "does not hold", "measured 0.584"):
+        assert part in text
+
+
+def test_readings_stand_in_columns_and_the_closest_is_marked():
+    text = render(tables.table_readings(AUDITED))
+    assert "0.584 ✗" in text
+    assert "■ 0.680 ✓" in text
+    assert "overfitting" not in text

@@ -20,6 +20,7 @@ from kerascnn.cli import (
     report,
     run,
     runs,
+    study,
 )
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
@@ -79,6 +80,8 @@ app.command("runs")(runs.runs)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("report")(report.report)
+app.command("reproduce")(study.reproduce)
+app.command("audit")(study.audit)
 app.command("top-activations")(look.top_activations)
 app.command("feature-maps")(look.feature_maps)
 app.command("filters")(look.filters)

@@ -23,7 +23,11 @@ def report(
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Every run of --runs-dir that was evaluated.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Every run of --runs-dir that was evaluated, and what of the study holds by them.",
+        ),
     ] = False,
     output: Annotated[
         Path | None,
@@ -50,7 +54,8 @@ def report(
 
     augmented = _augment(found, data_dir) if pictures else {}
     with err.status("Looking at the runs ..."):
-        write_page(found, path, None, augmented, data_dir, pictures)
+        audited = _audit(found, runs_dir, data_dir) if every else None
+        write_page(found, path, audited, augmented, data_dir, pictures)
     remark(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser.")
 
 
@@ -65,6 +70,15 @@ def _find_runs(names: list[str] | None, every: bool, runs_dir: Path) -> list:
     if not evaluated:
         raise RunError(f"There is no evaluated run in '{runs_dir}'; `kerascnn runs` lists what is.")
     return evaluated
+
+
+def _audit(runs: list, runs_dir: Path, data_dir: Path | None) -> dict | None:
+    """The study's statements, where there is a run of the data set that they are about."""
+    from kerascnn.audit import audit
+
+    if not any(run.recipe.data.dataset == "cifar10" for run in runs):
+        return None
+    return audit(runs_dir, data_dir)
 
 
 def _augment(runs: list, data_dir: Path | None) -> dict:

@@ -80,7 +80,7 @@ def run(
     from kerascnn.backend import require_backend
 
     require_backend()
-    with _interruptible():
+    with interruptible():
         from kerascnn.cli.evaluate import load_with_progress
         from kerascnn.train import train
 
@@ -116,7 +116,7 @@ def _resume(run, data_dir: Path | None, json: bool) -> None:
     from kerascnn.backend import require_backend
 
     require_backend()
-    with _interruptible():
+    with interruptible():
         from kerascnn.cli.evaluate import load_with_progress
         from kerascnn.train import resume
 
@@ -155,8 +155,12 @@ def _find_begun(recipe, runs_dir: Path):
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, and exit as a shell expects of each."""
+def interruptible(how_to_go_on: str = "") -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, and exit as a shell expects of each.
+
+    Args:
+        how_to_go_on: said where it is not a run that was interrupted, which says so itself.
+    """
 
     def terminate(number, frame):
         raise Terminated
@@ -171,6 +175,8 @@ def _interruptible() -> Iterator[None]:
         if isinstance(interrupt, TrainingInterrupted):
             run = interrupt.run
             what += f": {run.path} holds {run.status}; `kerascnn resume {run.path}` goes on"
+        elif how_to_go_on:
+            what += f": {how_to_go_on}"
         remark(f"{what}.", "yellow")
         raise typer.Exit(128 + (signal.SIGTERM if by_signal else signal.SIGINT)) from None
     finally:

@@ -1,0 +1,117 @@
+"""What holds of the study: every statement, checked against the runs that exist."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from kerascnn.audit.claims import all_claims
+from kerascnn.audit.evidence import Evidence, FirstLayers
+from kerascnn.audit.finding import UNCHECKABLE, VERDICTS, Claim, Finding
+from kerascnn.errors import DatasetError, RunError
+from kerascnn.readings import DEFAULT, READINGS, Reading, recipes_of
+from kerascnn.recipe import load_recipe
+from kerascnn.results import find_results
+
+
+def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> dict[str, object]:
+    """Check every statement of the study against the finished runs in a directory.
+
+    A verdict is that of the default reading, `every-block`; the others, as far as they have runs,
+    stand beside it.
+
+    Args:
+        runs_dir: where the runs are.
+        data_dir: directory of prepared TFDS data sets, for the images that excite filters.
+
+    Returns:
+        `readings` (a list of `name`, `title`, `num_runs`), `counts` (verdict to number of claims)
+        and `claims`: a list of `name`, `text`, `where`, `recipes`, `verdict`, `evidence`, `closest`
+        (the reading that comes closest to a reported number, None where there is nothing to
+        compare) and `readings` (name to `verdict`, `evidence`, `reported`, `measured`, `num_runs`).
+    """
+    evidences = _gather(Path(runs_dir), data_dir and Path(data_dir))
+    claims = [_row(claim, evidences) for claim in all_claims()]
+    counts = Counter(row["verdict"] for row in claims)
+    return {
+        "readings": [
+            {
+                "name": name,
+                "title": READINGS[name].title,
+                "num_runs": sum(map(len, evidence.results.values())),
+            }
+            for name, evidence in evidences.items()
+        ],
+        "counts": {verdict: counts[verdict] for verdict in VERDICTS},
+        "claims": claims,
+    }
+
+
+def _gather(runs_dir: Path, data_dir: Path | None) -> dict[str, Evidence]:
+    """The default reading first, then those of which there are runs."""
+    look = FirstLayers(data_dir)
+    results = {name: _results(runs_dir, reading) for name, reading in READINGS.items()}
+    return {
+        name: Evidence(found, results[DEFAULT.name] if name != DEFAULT.name else None, look)
+        for name, found in results.items()
+        if found or name == DEFAULT.name
+    }
+
+
+def _results(runs_dir: Path, reading: Reading):
+    return find_results(runs_dir, reading, [load_recipe(name) for name in recipes_of(reading)])
+
+
+def _row(claim: Claim, evidences: dict[str, Evidence]) -> dict[str, object]:
+    found = {
+        name: _check(claim, evidence)
+        for name, evidence in evidences.items()
+        if name == DEFAULT.name or _applies(claim, READINGS[name], evidence)
+    }
+    default = found[DEFAULT.name]
+    return {
+        "name": claim.name,
+        "text": claim.text[0].upper() + claim.text[1:],
+        "where": claim.where,
+        "recipes": list(claim.recipes),
+        "verdict": default.verdict,
+        "evidence": default.evidence,
+        "closest": _closest(found),
+        "readings": {
+            name: {
+                "verdict": finding.verdict,
+                "evidence": finding.evidence,
+                "reported": finding.reported,
+                "measured": finding.measured,
+                "num_runs": sum(len(evidences[name].runs(recipe)) for recipe in claim.recipes),
+            }
+            for name, finding in found.items()
+        },
+    }
+
+
+def _applies(claim: Claim, reading: Reading, evidence: Evidence) -> bool:
+    has_runs = claim.recipes and all(map(evidence.runs, claim.recipes))
+    if reading.epoch is None:
+        return bool(has_runs)
+    quantity = claim.name.rpartition("/")[2]
+    return bool(has_runs and claim.of_epoch and evidence.values(claim.recipes[0], quantity))
+
+
+def _check(claim: Claim, evidence: Evidence) -> Finding:
+    missing = [recipe for recipe in claim.recipes if not evidence.runs(recipe)]
+    if missing:
+        return Finding(UNCHECKABLE, f"there is no finished run of {' and '.join(missing)}")
+    try:
+        return claim.check(evidence)
+    except (DatasetError, RunError) as error:
+        return Finding(UNCHECKABLE, str(error))
+
+
+def _closest(found: dict[str, Finding]) -> str | None:
+    apart = {
+        name: abs(finding.measured - finding.reported)
+        for name, finding in found.items()
+        if finding.measured is not None and finding.reported is not None
+    }
+    return min(apart, key=apart.get) if len(apart) > 1 else None

@@ -1,0 +1,228 @@
+"""Checks of claims that are numbers, differences of numbers, or the order of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from kerascnn import metrics
+from kerascnn.audit.evidence import Evidence
+from kerascnn.audit.finding import (
+    FAILS,
+    HOLDS,
+    UNTOLD,
+    Finding,
+    percent,
+    points,
+    seeds,
+    written,
+)
+
+# Half of the last digit that the study gives.
+ROUNDING = {"best_val_loss": 0.0005, "train_loss": 0.0005, "accuracy": 0.005}
+# Where chance alone reaches further than this, that a number fits says nothing: the study makes
+# much of differences of 3 points and of 0.08 in loss.
+TELLING = {"best_val_loss": 0.04, "train_loss": 0.04, "accuracy": 0.03}
+# A statement of order holds, or does not, from this probability on.
+SURE = 0.95
+NUM_DRAWS = 20_000
+UNKNOWN_SPREAD = "how far seeds lie apart is not known, as no recipe was run with two"
+
+
+def number(recipe: str, quantity: str, reported: float) -> Callable[[Evidence], Finding]:
+    """A check that a reported number is one that these runs could have given, too."""
+
+    def check(evidence: Evidence) -> Finding:
+        values = evidence.values(recipe, quantity)
+        mean, margin = evidence.mean(recipe, quantity), evidence.margin(recipe, quantity)
+        said = f"{_measured(quantity, values)}, reported {written(quantity, reported)}"
+        if quantity == "accuracy" and evidence.runs(recipe)[0].epoch is not None:
+            said = f"on the validation images {said}"
+        if margin is None:
+            return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", reported, mean)
+        kind = quantity if quantity in ROUNDING else "accuracy"
+        apart = max(0.0, abs(mean - reported) - ROUNDING[kind])
+        verdict = FAILS
+        if apart <= margin:
+            verdict = HOLDS if margin <= TELLING[kind] else UNTOLD
+        reach = _width(quantity, margin)
+        return Finding(
+            verdict,
+            f"{said}; one run more may lie {reach} off by chance",
+            reported,
+            mean,
+        )
+
+    return check
+
+
+def best_epoch(recipe: str, reported: float) -> Callable[[Evidence], Finding]:
+    """A check that the best epoch is one whose validation loss is as low as the lowest, but for
+    noise.
+    """
+
+    def check(evidence: Evidence) -> Finding:
+        ranges = [_lowest_epochs(run.history["val_loss"]) for run in evidence.runs(recipe)]
+        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+        values = evidence.values(recipe, "best_epoch")
+        verdict = HOLDS if low <= reported <= high else FAILS
+        if verdict == HOLDS and high - low > max(
+            5, 0.2 * evidence.runs(recipe)[0].metrics["epochs"]
+        ):
+            verdict = UNTOLD
+        return Finding(
+            verdict,
+            f"{_measured('best_epoch', values)}, reported {reported:.0f}; by the noise of "
+            f"validation loss from epoch to epoch it could be any from {low} to {high}",
+            reported,
+            evidence.mean(recipe, "best_epoch"),
+        )
+
+    return check
+
+
+def gain(before: str, after: str, reported: float) -> Callable[[Evidence], Finding]:
+    """A check of a reported gain in test accuracy from one recipe to another."""
+
+    def check(evidence: Evidence) -> Finding:
+        gained = evidence.mean(after, "accuracy") - evidence.mean(before, "accuracy")
+        margin = evidence.difference_margin(before, after)
+        said = f"gained {points(gained)}, reported {points(reported)}"
+        return _judge_gain(gained, reported, margin, said)
+
+    return check
+
+
+def class_gain(before: str, after: str, name: str, reported: float) -> Callable:
+    """A check of a reported gain in the test accuracy of one class."""
+
+    def check(evidence: Evidence) -> Finding:
+        quantity = f"class {name}"
+        means = [evidence.mean(recipe, quantity) for recipe in (before, after)]
+        margins = [evidence.margin(recipe, quantity) for recipe in (before, after)]
+        said = f"from {percent(means[0])} to {percent(means[1])}, reported {points(reported)}"
+        return _judge_gain(
+            means[1] - means[0], reported, None if None in margins else math.hypot(*margins), said
+        )
+
+    return check
+
+
+def equal(one: str, other: str, tolerance: float) -> Callable[[Evidence], Finding]:
+    """A check that two recipes reach the same test accuracy, within a tolerance."""
+
+    def check(evidence: Evidence) -> Finding:
+        difference = evidence.mean(other, "accuracy") - evidence.mean(one, "accuracy")
+        margin = evidence.difference_margin(one, other, math.inf)
+        said = f"{other} less {one}: {points(difference)}"
+        if margin is None:
+            return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", 0.0, difference)
+        verdict = UNTOLD
+        if abs(difference) + margin <= tolerance:
+            verdict = HOLDS
+        elif abs(difference) - margin > tolerance:
+            verdict = FAILS
+        return Finding(
+            verdict,
+            f"{said}, give or take {_width('accuracy', margin)} (95 %); alike would be within "
+            f"{_width('accuracy', tolerance)}",
+            0.0,
+            difference,
+        )
+
+    return check
+
+
+def strongest(recipe: str, names: tuple[str, ...]) -> Callable[[Evidence], Finding]:
+    """A check that these classes, in this order, have the highest test accuracy."""
+    return _order(recipe, names, -1)
+
+
+def weakest(recipe: str, names: tuple[str, ...]) -> Callable[[Evidence], Finding]:
+    """A check that these classes, in this order, have the lowest test accuracy."""
+    return _order(recipe, names, 1)
+
+
+def _judge_gain(gained: float, reported: float, margin: float | None, said: str) -> Finding:
+    if margin is None:
+        return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", reported, gained)
+    # Each of the two accuracies is rounded.
+    apart = max(0.0, abs(gained - reported) - 2 * ROUNDING["accuracy"])
+    verdict = FAILS
+    if apart <= margin:
+        verdict = HOLDS if margin < abs(reported) else UNTOLD
+    text = f"{said}; one more pair of runs may lie {_width('accuracy', margin)} off by chance"
+    return Finding(verdict, text, reported, gained)
+
+
+def _order(recipe: str, names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
+    def check(evidence: Evidence) -> Finding:
+        accuracies = _class_means(evidence, recipe)
+        order = sorted(accuracies, key=lambda name: sign * accuracies[name])
+        said = ", ".join(f"{name} {percent(accuracies[name])}" for name in order[: len(names) + 1])
+        said += f" ({seeds(len(evidence.runs(recipe)))})"
+        draws = _draw_class_accuracies(evidence, recipe, accuracies)
+        if draws is None:
+            return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}")
+        places = np.argsort(sign * draws, axis=1)[:, : len(names)]
+        wanted = [list(accuracies).index(name) for name in names]
+        shares = (places == wanted).all(axis=1).mean(), _share_of_sets(places, wanted)
+        verdict = HOLDS if shares[0] >= SURE else FAILS if shares[0] <= 1 - SURE else UNTOLD
+        text = f"{said}; with seeds and images drawn anew, this order in {shares[0]:.0%} of cases"
+        if len(names) > 1:
+            text += f", these {len(names)} in any order in {shares[1]:.0%}"
+        return Finding(verdict, text)
+
+    return check
+
+
+def _share_of_sets(places: np.ndarray, wanted: list[int]) -> float:
+    return float((np.sort(places, axis=1) == np.sort(wanted)).all(axis=1).mean())
+
+
+def _class_means(evidence: Evidence, recipe: str) -> dict[str, float]:
+    runs = [run.class_accuracies() for run in evidence.runs(recipe)]
+    return {name: math.fsum(run[name] for run in runs) / len(runs) for name in runs[0]}
+
+
+def _draw_class_accuracies(
+    evidence: Evidence, recipe: str, accuracies: dict[str, float]
+) -> np.ndarray | None:
+    """What the classes' expected accuracies could be, (draws, classes); the same at every call."""
+    spread = evidence.spread(f"class {next(iter(accuracies))}")
+    if spread is None:
+        return None
+    counts = [row["count"] for row in evidence.runs(recipe)[0].metrics["test"]["per_class"]]
+    means = np.array(list(accuracies.values()))
+    random = np.random.default_rng(0)
+    shape = (NUM_DRAWS, len(means))
+    of_seeds = spread.sd / math.sqrt(len(evidence.runs(recipe)))
+    of_images = np.sqrt(means * (1 - means) / np.array(counts))
+    return (
+        means
+        + of_seeds * random.standard_t(spread.df, shape)
+        + of_images * random.standard_normal(shape)
+    )
+
+
+def _lowest_epochs(val_loss: list[float]) -> tuple[int, int]:
+    """First and last epoch that could be the best, but for noise from epoch to epoch."""
+    noise = metrics.epoch_noise(val_loss) or 0.0
+    # Two epochs differ by noise of sqrt(2) the size.
+    near = min(val_loss) + 1.96 * math.sqrt(2) * noise
+    epochs = [epoch for epoch, loss in enumerate(val_loss, 1) if loss <= near]
+    return epochs[0], epochs[-1]
+
+
+def _measured(quantity: str, values: list[float]) -> str:
+    mean = written(quantity, math.fsum(values) / len(values))
+    if len(values) == 1:
+        return f"measured {mean} (1 seed)"
+    low, high = written(quantity, min(values)), written(quantity, max(values))
+    return f"measured {mean} ({low} to {high}, {len(values)} seeds)"
+
+
+def _width(quantity: str, margin: float) -> str:
+    return f"{margin:.3f}" if quantity.endswith("loss") else f"{100 * margin:.1f} points"

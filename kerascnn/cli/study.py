@@ -1,0 +1,193 @@
+"""`kerascnn reproduce` and `kerascnn audit`: all runs of the study, and what of it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerascnn.cli.output import (
+    DataDir,
+    Json,
+    RunsDir,
+    complete_recipe,
+    err,
+    out,
+    print_json,
+    remark,
+)
+
+
+def complete_reading(incomplete: str) -> list[str]:
+    """Names of readings, for the shell's completion."""
+    from kerascnn.readings import READINGS
+
+    return [name for name in READINGS if name.startswith(incomplete)]
+
+
+def reproduce(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names of recipes; all of them where none is given.",
+            autocompletion=complete_recipe,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(help="How many seeds, from 0 on, or a list such as 0,5,7.")
+    ] = "3",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; they share the cores.")] = 1,
+    reading: Annotated[
+        str,
+        typer.Option(help="How to understand the study.", autocompletion=complete_reading),
+    ] = "every-block",
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set: cifar10, shapes, or a folder of classes.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any key in all recipes; repeatable."),
+    ] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Run all recipes, each with several seeds, and show them beside what the study reported.
+
+    Runs that are there are not repeated, and unfinished ones go on: stop it at any time, and give
+    the same command again.
+    """
+    from kerascnn.backend import require_backend
+    from kerascnn.cli.run import interruptible, with_absolute_folder
+    from kerascnn.errors import SelectionError
+    from kerascnn.readings import find_reading, recipes_of
+    from kerascnn.recipe import load_recipe, parse_setting
+    from kerascnn.reproduce import Reproduction
+    from kerascnn.results import find_results, summarize
+
+    chosen = find_reading(reading)
+    given = {"data.dataset": dataset, "train.epochs": epochs}
+    values = dict(parse_setting(setting) for setting in set_ or [])
+    values |= {key: value for key, value in given.items() if value is not None}
+    wanted = parse_seeds(seeds)
+    loaded = [
+        with_absolute_folder(load_recipe(name).with_values(values))
+        for name in recipes or recipes_of(chosen)
+    ]
+    for recipe in loaded:
+        if not chosen.concerns(recipe.name):
+            raise SelectionError(f"Reading '{reading}' says nothing about {recipe.name}.")
+    require_backend()
+    work = Reproduction(loaded, wanted, chosen, runs_dir, data_dir)
+    with interruptible(f"the same command goes on with what is in {runs_dir}"):
+        _show_making(work, jobs)
+    found = find_results(runs_dir, chosen, loaded)
+    rows = summarize(found)
+    as_reported = not values
+    audited = _audit(runs_dir, data_dir) if as_reported and not work.failed else None
+    if json:
+        print_json({"results": rows, "audit": audited, "failed": [job.name for job in work.failed]})
+    else:
+        _show_end(rows, audited, runs_dir)
+    if work.failed:
+        raise typer.Exit(1)
+
+
+def audit(
+    verdict: Annotated[
+        str | None, typer.Option(help="Show only claims of this verdict, or a part of it.")
+    ] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Say of every statement of the study whether it holds, by the finished runs that are there."""
+    from kerascnn.audit.finding import VERDICTS
+    from kerascnn.errors import SelectionError
+
+    if verdict and not any(verdict in each for each in VERDICTS):
+        raise SelectionError(f"There is no verdict '{verdict}'; they are: {', '.join(VERDICTS)}.")
+    audited = _audit(runs_dir, data_dir)
+    shown = [claim for claim in audited["claims"] if (verdict or "") in claim["verdict"]]
+    if json:
+        print_json(audited | {"claims": shown})
+        return
+    from kerascnn.tables import table_audit, table_readings
+
+    out.print(table_audit(shown, f"The study's statements, by the runs in {runs_dir}"))
+    if len(audited["readings"]) > 1:
+        out.print(table_readings(audited))
+    out.print(_counted(audited["counts"]))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds out of `3` (the first three, from 0), or a list such as `0,5,7`.
+
+    Raises:
+        SelectionError: if the text is none of these.
+    """
+    from kerascnn.errors import SelectionError
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and len(part) < 11 for part in parts):
+        raise SelectionError(f"'{text}' is not a number of seeds or a list such as 0,5,7.")
+    numbers = [int(part) for part in parts]
+    if len(numbers) > 1 or "," in text:
+        return sorted(set(numbers))
+    if not 1 <= numbers[0] <= 1000:
+        raise SelectionError(f"{numbers[0]} seeds: expected 1 to 1000, or a list such as 0,5,7.")
+    return list(range(numbers[0]))
+
+
+def _audit(runs_dir: Path, data_dir: Path | None) -> dict:
+    from kerascnn.audit import audit as audit_runs
+
+    with err.status("Checking the study's statements ...") if err.is_terminal else _nothing():
+        return audit_runs(runs_dir, data_dir)
+
+
+def _nothing():
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def _show_making(work, num_jobs: int) -> None:
+    from kerascnn.display import StudyDisplay
+
+    there = sum(job.state == "there" for job in work.jobs)
+    begun = sum(job.state == "waiting" and job.run is not None for job in work.jobs)
+    remark(f"{len(work.jobs)} runs: {there} there, {begun} to go on with, in {work.runs_dir}")
+    display = StudyDisplay(err, num_jobs)
+    try:
+        work.make(num_jobs, display)
+    finally:
+        display.close()
+
+
+def _show_end(rows: list[dict], audited: dict | None, runs_dir: Path) -> None:
+    from kerascnn.tables import table_study, table_study_classes
+
+    if rows:
+        out.print(table_study(rows))
+    if any(len(row["figures"]) > 4 for row in rows):
+        out.print(table_study_classes(rows))
+    if audited:
+        out.print(_counted(audited["counts"]))
+        remark(f"`kerascnn audit --runs-dir {runs_dir}` says which, and why.")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    said = {
+        "holds": "{} hold",
+        "does not hold": "{} do not",
+        "cannot be told apart": "{} cannot be told apart from chance",
+        "not checkable": "{} cannot be checked",
+        "the study contradicts itself": "in {} the study contradicts itself",
+    }
+    parts = (said[verdict].format(count) for verdict, count in counts.items())
+    return f"Of {sum(counts.values())} statements of the study: {', '.join(parts)}."

@@ -1,0 +1,92 @@
+"""How the study can be understood where it leaves something open or names two things."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+
+from kerascnn.errors import SelectionError
+from kerascnn.recipe import Recipe, list_recipes
+
+SGD = ("sgd-lr0.01", "sgd-lr0.01-augmented", "sgd-lr0.1-augmented")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A set of values over the recipes, or another epoch to read off the same runs.
+
+    Attributes:
+        name: such as `pool-after-1`.
+        title: what is understood, in a few words.
+        values: keys of a recipe and what to set them to.
+        recipes: names of the recipes that it concerns; empty for all of the study's.
+        epoch: which epoch's figures count, from 1, or -1 for the last; None for that of lowest
+            validation loss. The test images were shown to no other epoch than that one, so
+            accuracy on the validation images stands in, and there is none per class.
+    """
+
+    name: str
+    title: str
+    values: dict[str, object] = field(default_factory=dict)
+    recipes: tuple[str, ...] = ()
+    epoch: int | None = None
+
+    def concerns(self, recipe_name: str) -> bool:
+        """Whether the reading says anything about a recipe."""
+        return not self.recipes or recipe_name in self.recipes
+
+    def resolve(self, recipe: Recipe, seed: int | None = None) -> Recipe:
+        """A recipe as it is understood here; its name then ends in the reading's.
+
+        Raises:
+            RecipeError: if a value does not fit.
+        """
+        values = dict(self.values)
+        if values:
+            values["name"] = f"{recipe.name}-{self.name}"
+        if seed is not None:
+            values["train.seed"] = seed
+        return recipe.with_values(values)
+
+    def with_values(self, values: dict[str, object]) -> Reading:
+        """The reading with further values set."""
+        return Reading(self.name, self.title, self.values | values, self.recipes, self.epoch)
+
+
+DEFAULT = Reading("every-block", "the one pooling layer after each of the three blocks")
+READINGS = {
+    reading.name: reading
+    for reading in (
+        DEFAULT,
+        Reading("pool-after-1", "pooling once, after block 1", {"model.pool_after": [1]}),
+        Reading("pool-after-3", "pooling once, after block 3", {"model.pool_after": [3]}),
+        Reading(
+            "rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, recipes=SGD[:2]
+        ),
+        Reading("momentum-0.9", "SGD with momentum 0.9", {"train.momentum": 0.9}, recipes=SGD),
+        Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=6),
+        Reading("last-epoch", "the last epoch instead of the best", epoch=-1),
+    )
+}
+
+
+def find_reading(name: str) -> Reading:
+    """A reading by its name.
+
+    Raises:
+        SelectionError: if there is none of this name.
+    """
+    if name in READINGS:
+        return READINGS[name]
+    nearest = difflib.get_close_matches(name, READINGS, n=1, cutoff=0.4)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    raise SelectionError(
+        f"Reading '{name}' is not known.{hint} The readings are {', '.join(READINGS)}."
+    )
+
+
+def recipes_of(reading: Reading) -> list[str]:
+    """Names of the shipped recipes that a reading concerns, in the order of the study's runs."""
+    order = [*SGD, "adam-lr0.1", "adam-lr0.001"]
+    names = sorted(list_recipes(), key=lambda name: order.index(name) if name in order else 9)
+    return [name for name in names if reading.concerns(name)]

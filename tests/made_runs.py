@@ -1,0 +1,67 @@
+"""Finished runs whose figures are given, not trained."""
+
+import numpy as np
+
+from kerascnn.evaluate import summarize
+from kerascnn.recipe import load_recipe
+from kerascnn.run import Run, create_run
+
+NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+IMAGES_PER_CLASS = 1000
+
+
+def make_run(
+    runs_dir, recipe="sgd-lr0.01", seed=0, val_loss=None, loss=None, accuracies=None, values=None
+) -> Run:
+    """A finished run of 10,000 test images.
+
+    `val_loss` and `loss` are an epoch each; `accuracies` are by class, 0.8 where nothing is given.
+    Errors fall on the next class.
+    """
+    resolved = load_recipe(recipe).with_values({"train.seed": seed, **(values or {})})
+    run = create_run(resolved, runs_dir)
+    epochs = resolved.train.epochs
+    val_loss = list(val_loss or np.linspace(1.5, 0.6, epochs))
+    loss = list(loss or np.linspace(1.8, 0.5, epochs))
+    columns = zip(loss, val_loss, strict=True)
+    run.write_history(
+        [
+            {"epoch": epoch, "loss": a, "accuracy": 0.5, "val_loss": b, "val_accuracy": 0.7,
+             "seconds": 1.0}
+            for epoch, (a, b) in enumerate(columns, 1)
+        ]
+    )  # fmt: skip
+    run.write_environment({"backend": "torch", "wall_seconds": float(epochs)})
+    labels, predictions = predict(accuracies or {})
+    probabilities = np.eye(10, dtype="float32")[predictions]
+    run.write_predictions(probabilities=probabilities, predictions=predictions, labels=labels)
+    run.write_metrics(summarize(run, resolved, NAMES, labels, probabilities))
+    return run
+
+
+def predict(accuracies) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.repeat(np.arange(10), IMAGES_PER_CLASS).astype("int32")
+    rank = np.tile(np.arange(IMAGES_PER_CLASS), 10)
+    share = np.array([accuracies.get(name, 0.8) for name in NAMES])[labels]
+    return labels, np.where(rank < share * IMAGES_PER_CLASS, labels, (labels + 1) % 10)
+
+
+def one_class(name) -> dict[str, np.ndarray]:
+    """Predictions that call everything one class, for `Run.write_predictions`."""
+    labels, _ = predict({})
+    predictions = np.full(len(labels), NAMES.index(name), "int32")
+    return {
+        "probabilities": np.eye(10, dtype="float32")[predictions],
+        "predictions": predictions,
+        "labels": labels,
+    }
+
+
+def collapse(run: Run, name="airplane") -> Run:
+    """Make a run one that calls everything one class."""
+    arrays = one_class(name)
+    run.write_predictions(**arrays)
+    run.write_metrics(summarize(run, run.recipe, NAMES, arrays["labels"], arrays["probabilities"]))
+    return run

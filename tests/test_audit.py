@@ -1,0 +1,422 @@
+"""Each kind of claim gets each verdict that it can get, from runs whose figures are given."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from made_runs import NAMES, collapse, make_run
+
+from kerascnn.audit import audit
+from kerascnn.audit.claims import all_claims
+from kerascnn.audit.evidence import Evidence, Layer
+from kerascnn.audit.finding import (
+    CONTRADICTED,
+    FAILS,
+    HOLDS,
+    UNCHECKABLE,
+    UNTOLD,
+    VERDICTS,
+)
+from kerascnn.readings import DEFAULT, READINGS
+from kerascnn.recipe import list_recipes, load_recipe
+from kerascnn.results import find_results
+
+CLAIMS = {claim.name: claim for claim in all_claims()}
+ADAM, FIRST = "adam-lr0.001", "sgd-lr0.01"
+AUGMENTED, LONGER = "sgd-lr0.01-augmented", "sgd-lr0.1-augmented"
+
+
+def evidence(look=None, reading="every-block"):
+    recipes = [load_recipe(name) for name in list_recipes()]
+    return Evidence(find_results("runs", READINGS[reading], recipes), look=look)
+
+
+def verdict(name, **options):
+    return CLAIMS[name].check(evidence(**options)).verdict
+
+
+def curve(lowest, at, epochs=25, end=None):
+    """A validation loss that falls to its lowest and, where an end is given, rises to that."""
+    falling = np.linspace(lowest + 0.5, lowest, at)
+    return [*falling, *np.linspace(lowest, end or lowest, epochs - at + 1)[1:]]
+
+
+def two_seeds(recipe, apart=0.002, accuracies=None, **options):
+    """Runs of two seeds whose accuracy of each class lies `apart`."""
+    for seed in (0, 1):
+        given = {name: 0.8 for name in NAMES} | (accuracies or {})
+        shifted = {name: share + (seed - 0.5) * apart for name, share in given.items()}
+        make_run("runs", recipe, seed=seed, accuracies=shifted, **options)
+
+
+def test_claims_have_names_texts_and_places_of_their_own():
+    assert len(CLAIMS) == len(all_claims())
+    assert len({claim.text for claim in all_claims()}) == len(CLAIMS)
+    assert all(claim.text and claim.where for claim in all_claims())
+
+
+def test_every_reported_number_is_a_claim():
+    for name in set(list_recipes()) - {"sgd-lr0.02"}:  # the first run, by another reading
+        reported = load_recipe(name).reported
+        for quantity in ("best_val_loss", "best_epoch", "train_loss", "accuracy"):
+            assert (f"{name}/{quantity}" in CLAIMS) == (getattr(reported, quantity) is not None)
+        for class_name, figure in reported.per_class.items():
+            assert (f"{name}/{class_name}" in CLAIMS) == (0 < figure.value < 1)
+
+
+def test_without_runs_everything_is_uncheckable_or_contradicted():
+    found = audit("runs")
+    assert {claim["verdict"] for claim in found["claims"]} == {UNCHECKABLE, CONTRADICTED}
+    assert sum(found["counts"].values()) == len(CLAIMS)
+    missing = next(c for c in found["claims"] if c["name"] == f"{LONGER}/gain")
+    assert missing["evidence"] == f"there is no finished run of {AUGMENTED} and {LONGER}"
+
+
+def test_audit_is_plain_data():
+    two_seeds(FIRST)
+    found = audit("runs")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert all(claim["verdict"] in VERDICTS for claim in found["claims"])
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"), [(0.678, HOLDS), (0.6801, HOLDS), (0.60, FAILS), (0.75, FAILS)]
+)
+def test_number_holds_where_one_more_run_could_have_given_it(measured, expected):
+    for seed, shift in enumerate((-0.001, 0.0, 0.001)):
+        make_run("runs", seed=seed, val_loss=curve(measured + shift, 10))
+    assert verdict(f"{FIRST}/best_val_loss") == expected
+
+
+def test_number_cannot_be_told_where_seeds_lie_far_apart():
+    for seed, best in enumerate((0.6, 0.7)):
+        make_run("runs", seed=seed, val_loss=curve(best, 10))
+    assert verdict(f"{FIRST}/best_val_loss") == UNTOLD
+
+
+def test_number_of_one_seed_cannot_be_told():
+    make_run("runs", val_loss=curve(0.4, 10))
+    found = CLAIMS[f"{FIRST}/best_val_loss"].check(evidence())
+    assert found.verdict == UNTOLD
+    assert "not known" in found.evidence
+
+
+def test_spread_of_another_recipe_serves_one_seed():
+    two_seeds(AUGMENTED, val_loss=None)
+    make_run("runs", val_loss=curve(0.4, 10))
+    assert verdict(f"{FIRST}/best_val_loss") == FAILS
+
+
+def test_accuracy_in_whole_percents_is_rounded():
+    two_seeds(FIRST, accuracies=dict.fromkeys(NAMES, 0.756))
+    assert verdict(f"{FIRST}/accuracy") == HOLDS
+
+
+def test_sampling_error_of_the_images_counts():
+    two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, 0.772))
+    assert verdict(f"{FIRST}/accuracy") == HOLDS
+    two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, 0.80))
+    assert verdict(f"{FIRST}/accuracy") == FAILS
+
+
+@pytest.mark.parametrize(("at", "expected"), [(6, HOLDS), (20, FAILS)])
+def test_best_epoch_may_be_any_as_low_as_noise_allows(at, expected):
+    make_run("runs", val_loss=curve(0.6, at, end=0.9))
+    assert verdict(f"{FIRST}/best_epoch") == expected
+
+
+def test_best_epoch_cannot_be_told_on_a_flat_noisy_curve():
+    noise = np.random.default_rng(0).normal(0, 0.05, 25)
+    make_run("runs", val_loss=list(0.6 + noise))
+    assert verdict(f"{FIRST}/best_epoch") == UNTOLD
+
+
+@pytest.mark.parametrize(("end", "expected"), [(0.9, HOLDS), (None, UNTOLD)])
+def test_curve_turns_up_by_its_trend_after_the_lowest_stretch(end, expected):
+    noise = np.random.default_rng(0).normal(0, 0.01, 25)
+    make_run("runs", val_loss=list(np.array(curve(0.6, 8, end=end)) + noise))
+    assert verdict(f"{FIRST}/overfitting") == expected
+
+
+def test_curve_that_is_lowest_at_the_end_does_not_turn_up():
+    make_run("runs", val_loss=list(np.linspace(1.5, 0.6, 25)))
+    assert verdict(f"{FIRST}/overfitting") == FAILS
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(0.62, HOLDS), (0.8, FAILS)])
+def test_losses_are_nearly_equal_within_a_tenth(loss, expected):
+    make_run(
+        "runs",
+        AUGMENTED,
+        val_loss=list(np.linspace(1.5, 0.6, 25)),
+        loss=list(np.linspace(1.8, loss, 25)),
+    )
+    assert verdict(f"{AUGMENTED}/equal-losses") == expected
+
+
+def test_runs_that_disagree_cannot_be_told():
+    for seed, loss in enumerate((0.62, 0.8)):
+        make_run("runs", AUGMENTED, seed=seed, loss=list(np.linspace(1.8, loss, 25)))
+    found = CLAIMS[f"{AUGMENTED}/equal-losses"].check(evidence())
+    assert found.verdict == UNTOLD
+    assert found.evidence.startswith("in 1 of 2 runs: seed 0:")
+
+
+@pytest.mark.parametrize(("after", "expected"), [(0.84, HOLDS), (0.812, FAILS), (0.80, FAILS)])
+def test_gain_is_compared_with_that_of_one_more_pair(after, expected):
+    two_seeds(FIRST, accuracies=dict.fromkeys(NAMES, 0.80))
+    two_seeds(AUGMENTED, accuracies=dict.fromkeys(NAMES, after))
+    assert verdict(f"{AUGMENTED}/gain") == expected
+
+
+def test_gain_cannot_be_told_where_noise_is_larger_than_it():
+    two_seeds(FIRST, apart=0.04)
+    two_seeds(AUGMENTED, apart=0.04, accuracies=dict.fromkeys(NAMES, 0.84))
+    assert verdict(f"{AUGMENTED}/gain") == UNTOLD
+
+
+@pytest.mark.parametrize(("adam", "expected"), [(0.80, HOLDS), (0.90, FAILS), (0.81, UNTOLD)])
+def test_match_holds_only_where_a_difference_is_ruled_out(adam, expected):
+    two_seeds(LONGER, apart=0.0002)
+    two_seeds(ADAM, apart=0.0002, accuracies=dict.fromkeys(NAMES, adam))
+    assert verdict(f"{ADAM}/matches-sgd") == expected
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        ({"ship": 0.95, "truck": 0.90, "frog": 0.85}, HOLDS),
+        ({"truck": 0.95, "ship": 0.90, "frog": 0.85}, FAILS),
+        ({"ship": 0.90, "truck": 0.899, "frog": 0.85}, UNTOLD),
+    ],
+)
+def test_order_holds_where_draws_of_seeds_and_images_keep_it(accuracies, expected):
+    two_seeds(FIRST, accuracies=accuracies)
+    assert verdict(f"{FIRST}/strongest") == expected
+
+
+def test_weakest_are_the_lowest_in_their_order():
+    two_seeds(FIRST, accuracies={"bird": 0.5, "dog": 0.6, "cat": 0.7})
+    assert verdict(f"{FIRST}/weakest") == HOLDS
+
+
+def test_order_is_the_same_at_every_call():
+    two_seeds(FIRST, accuracies={"ship": 0.90, "truck": 0.899, "frog": 0.85})
+    first, second = (CLAIMS[f"{FIRST}/strongest"].check(evidence()) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(("at", "expected"), [(28, HOLDS), (10, FAILS)])
+def test_epoch_of_passing_the_earlier_best(at, expected):
+    for seed in (0, 1):
+        make_run("runs", AUGMENTED, seed=seed, val_loss=curve(0.6 + 0.001 * seed, 25))
+    make_run("runs", LONGER, val_loss=[*([0.7] * (at - 1)), *([0.5] * (51 - at))])
+    assert verdict(f"{LONGER}/passes-at-28") == expected
+
+
+def test_earlier_best_that_is_never_passed():
+    make_run("runs", AUGMENTED, val_loss=curve(0.3, 25))
+    make_run("runs", LONGER, val_loss=[0.7] * 50)
+    found = CLAIMS[f"{LONGER}/passes-at-28"].check(evidence())
+    assert found.verdict == FAILS
+    assert "never" in found.evidence
+
+
+def test_collapse_to_airplane():
+    collapse(make_run("runs", "adam-lr0.1", val_loss=[2.31] * 50))
+    for name in ("learns-nothing", "one-class", "which-class"):
+        assert verdict(f"adam-lr0.1/{name}") == HOLDS
+    collapse(make_run("runs", "adam-lr0.1", val_loss=[2.31] * 50), "truck")
+    assert verdict("adam-lr0.1/which-class") == UNCHECKABLE
+
+
+def test_network_that_learns_does_not_collapse():
+    make_run("runs", "adam-lr0.1", val_loss=[1.0] * 50)
+    assert verdict("adam-lr0.1/learns-nothing") == FAILS
+    assert verdict("adam-lr0.1/one-class") == FAILS
+
+
+def test_confused_pair_is_ranked_among_all():
+    make_run("runs", accuracies={"cat": 0.5})  # errors fall on the next class, deer
+    assert verdict(f"{FIRST}/cat-dog") == FAILS
+    found = CLAIMS[f"{FIRST}/cat-dog"].check(evidence())
+    assert found.evidence == "seed 0: 0 images, pair 11 of 45; 51 on average"
+
+
+NUM_FILTERS = 4
+
+
+def layer(change=None):
+    """Scores of four filters over 2,000 images that follow nothing, but for what is changed."""
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(10), 200)
+    scores = random.uniform(0, 1, (2000, NUM_FILTERS)).astype("float32")
+    properties = {
+        f"{kind} {where}": random.uniform(0, 1, 2000)
+        for kind in ("blueness", "brightness")
+        for where in ("of the image", "in the border", "in the centre")
+    }
+    made = Layer(scores, properties, labels, NAMES)
+    if change:
+        change(made)
+    return made
+
+
+def of_class(made, name):
+    return np.flatnonzero(made.labels == NAMES.index(name))
+
+
+def look_verdict(name, change=None):
+    make_run("runs", ADAM)
+    return verdict(f"layer/{name}", look=lambda run: layer(change))
+
+
+def blue_airplanes(made):
+    # Four airplanes and an automobile, all on the bluest of blue.
+    best = [*of_class(made, "airplane")[:4], of_class(made, "automobile")[0]]
+    made.scores[best, 1] = 5
+    made.properties["blueness in the border"][best] = 2
+
+
+def follows_blue(made):
+    made.scores[:, 1] = made.properties["blueness in the border"]
+    blue_airplanes(made)
+
+
+def follows_airplanes(made):
+    follows_blue(made)
+    made.scores[of_class(made, "airplane"), 1] += 0.5
+
+
+def test_filter_of_airplanes_on_blue_is_found():
+    assert look_verdict("airplanes-on-blue") == FAILS
+    assert look_verdict("airplanes-on-blue", blue_airplanes) == HOLDS
+
+
+def test_airplanes_on_other_than_blue_do_not_count():
+    def not_blue(made):
+        blue_airplanes(made)
+        made.properties["blueness in the border"][of_class(made, "airplane")[0]] = 0
+
+    assert look_verdict("airplanes-on-blue", not_blue) == FAILS
+
+
+def test_background_is_told_from_class_among_alike_images():
+    assert look_verdict("background-not-class", follows_blue) == HOLDS
+    assert look_verdict("background-not-class", follows_airplanes) == FAILS
+    assert look_verdict("background-not-class") == FAILS
+
+
+def test_one_filter_far_above_is_twice_the_next():
+    def far(made):
+        made.scores[0, 2] = 2.5
+
+    assert look_verdict("one-far-above") == FAILS
+    assert look_verdict("one-far-above", far) == HOLDS
+
+
+def test_filter_of_dark_airplanes_and_birds_on_bright():
+    def dark_on_bright(made):
+        best = [*of_class(made, "airplane")[:3], *of_class(made, "bird")[:2]]
+        made.scores[best, 0] = 5
+        made.properties["brightness in the border"][best] = 0.9
+        made.properties["brightness in the centre"][best] = 0.2
+
+    def bright_on_dark(made):
+        dark_on_bright(made)
+        made.properties["brightness in the border"][of_class(made, "bird")[0]] = 0.1
+
+    assert look_verdict("airplanes-and-birds", dark_on_bright) == HOLDS
+    assert look_verdict("airplanes-and-birds", bright_on_dark) == FAILS
+
+
+def test_images_of_one_class_are_answered_more_alike_where_class_matters():
+    def by_class(made):
+        made.scores[...] += np.random.default_rng(1).normal(0, 1, (10, NUM_FILTERS))[made.labels]
+
+    assert look_verdict("answers-by-class") == FAILS
+    assert look_verdict("answers-by-class", by_class) == HOLDS
+
+
+def whole_layer(change=None):
+    """One of as many images as the run has."""
+    made = layer(change)
+    return Layer(
+        np.repeat(made.scores, 5, axis=0),
+        {name: np.repeat(values, 5) for name, values in made.properties.items()},
+        np.repeat(np.arange(10), 1000),
+        NAMES,
+    )
+
+
+def test_maps_of_right_images_differ():
+    make_run("runs", ADAM)
+    assert verdict("layer/maps-differ", look=lambda run: whole_layer()) == HOLDS
+
+
+def test_class_without_a_right_image_has_no_map():
+    make_run("runs", ADAM, accuracies={"frog": 0.0})
+    found = CLAIMS["layer/maps-differ"].check(evidence(lambda run: whole_layer()))
+    assert found.verdict == FAILS
+    assert "not each class" in found.evidence
+
+
+def test_images_that_are_not_there_make_the_layer_uncheckable(tmp_path):
+    make_run("runs", ADAM)
+    found = audit("runs", tmp_path / "nowhere")
+    row = next(c for c in found["claims"] if c["name"] == "layer/one-far-above")
+    assert row["verdict"] == UNCHECKABLE
+    assert "cifar10" in row["evidence"].lower()
+
+
+def test_readings_stand_beside_the_default_and_the_closest_is_named():
+    two_seeds(FIRST, val_loss=curve(0.58, 20))
+    make_run("runs", values={"model.pool_after": (1,)}, val_loss=curve(0.68, 6, end=0.9))
+    found = audit("runs")
+    names = [reading["name"] for reading in found["readings"]]
+    assert names == ["every-block", "pool-after-1", "epoch-6", "last-epoch"]
+    row = next(c for c in found["claims"] if c["name"] == f"{FIRST}/best_val_loss")
+    assert row["verdict"] == row["readings"][DEFAULT.name]["verdict"]
+    assert row["readings"]["pool-after-1"]["measured"] == pytest.approx(0.68)
+    assert row["readings"]["pool-after-1"]["num_runs"] == 1
+    assert row["closest"] == "pool-after-1"
+
+
+def test_reading_of_an_epoch_says_nothing_about_classes_or_curves():
+    two_seeds(FIRST)
+    found = {claim["name"]: claim["readings"] for claim in audit("runs")["claims"]}
+    assert set(found[f"{FIRST}/accuracy"]) == {"every-block", "epoch-6", "last-epoch"}
+    assert set(found[f"{FIRST}/cat"]) == {"every-block"}
+    assert set(found[f"{FIRST}/overfitting"]) == {"every-block"}
+    on_validation = found[f"{FIRST}/accuracy"]["last-epoch"]
+    assert on_validation["evidence"].startswith("on the validation images")
+
+
+def test_evidence_has_no_nan():
+    two_seeds(FIRST, apart=0.0)
+    for claim in audit("runs")["claims"]:
+        for found in claim["readings"].values():
+            assert found["measured"] is None or math.isfinite(found["measured"])
+
+
+def test_command_shows_verdicts_and_counts(kerascnn):
+    two_seeds(FIRST)
+    status, output, _ = kerascnn("audit", "--verdict", "contradicts")
+    assert status == 0
+    assert "the study contradicts" in " ".join(output.split())
+    assert "does not hold" not in output
+    assert f"Of {len(CLAIMS)} statements" in " ".join(output.split())
+
+
+def test_command_gives_the_same_as_the_function(kerascnn):
+    two_seeds(FIRST)
+    status, output, _ = kerascnn("audit", "--json")
+    assert status == 0
+    assert json.loads(output) == audit("runs")
+
+
+def test_command_knows_its_verdicts(kerascnn):
+    status, _, remarks = kerascnn("audit", "--verdict", "maybe")
+    assert status == 1
+    assert "cannot be told apart" in remarks

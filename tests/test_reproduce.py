@@ -1,0 +1,199 @@
+"""Many runs, in real processes: none is repeated, any may be stopped, and one may fail alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from made_runs import make_run
+from rich.console import Console
+
+from kerascnn import list_runs, load_recipe
+from kerascnn.cli.study import parse_seeds
+from kerascnn.display import StudyDisplay, duration
+from kerascnn.errors import SelectionError
+from kerascnn.readings import DEFAULT, READINGS
+from kerascnn.reproduce import Job, Reproduction
+
+FIRST = load_recipe("sgd-lr0.01")
+# A run of two short epochs on images drawn here.
+SHORT = ("--dataset", "shapes", "--epochs", 2, "--set", "train.batch_size=200")
+
+
+def plan(recipes=(FIRST,), seeds=(0,), reading=DEFAULT):
+    return Reproduction(list(recipes), list(seeds), reading, "runs")
+
+
+def test_finished_runs_are_there_and_unfinished_ones_go_on():
+    make_run("runs", seed=0)
+    half = make_run("runs", seed=1)
+    (half.path / "metrics.json").unlink()
+    jobs = plan(seeds=(0, 1, 2)).jobs
+    assert [job.state for job in jobs] == ["there", "waiting", "waiting"]
+    assert jobs[1].run.name == half.name
+    assert jobs[2].run is None
+
+
+def test_all_recipes_come_before_the_next_seed():
+    recipes = [FIRST, load_recipe("adam-lr0.001")]
+    names = [job.name for job in plan(recipes, (0, 1)).jobs]
+    assert names == [
+        "sgd-lr0.01, seed 0", "adam-lr0.001, seed 0", "sgd-lr0.01, seed 1", "adam-lr0.001, seed 1",
+    ]  # fmt: skip
+
+
+def test_reading_asks_for_runs_of_its_own():
+    make_run("runs")
+    job = plan(reading=READINGS["pool-after-1"]).jobs[0]
+    assert job.state == "waiting"
+    assert job.recipe.model.pool_after == (1,)
+
+
+def test_time_left_is_that_of_recent_epochs_and_of_the_longest_run():
+    make_run("runs", seed=0)  # 25 epochs of a second each
+    work = plan([FIRST, load_recipe("adam-lr0.001")], (0, 1))
+    assert work.seconds_left(1) == 50 + 25 + 50
+    assert work.seconds_left(2) == 62.5
+    assert work.seconds_left(8) == 50
+
+
+def test_time_left_is_not_known_before_the_first_epoch():
+    assert plan().seconds_left(1) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", [0, 1, 2]), ("1", [0]), ("5,0,5", [0, 5]), ("7,", [7])]
+)
+def test_seeds_are_a_number_or_a_list(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["0", "", "x", "-1", "1001", "1.5", ","])
+def test_other_seeds_are_refused(text):
+    with pytest.raises(SelectionError, match="seeds"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(12.3, "12 s"), (89, "89 s"), (600, "10 min"), (7260, "2 h 01 min")]
+)
+def test_time_left_is_no_more_exact_than_an_estimate(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_display_says_what_begins_fails_and_ends():
+    work = plan(seeds=(0, 1, 2))
+    display = StudyDisplay(Console(record=True, width=100), 1)
+    for job, state in zip(work.jobs, ("running", "failed", "done"), strict=True):
+        job.state, job.message = state, "the disk is full"
+    display(work)
+    display(work)
+    assert display.console.export_text().splitlines() == [
+        "sgd-lr0.01, seed 0: begins",
+        "sgd-lr0.01, seed 1: failed: the disk is full",
+        "sgd-lr0.01, seed 2: done",
+    ]
+
+
+def test_job_whose_run_is_damaged_has_no_epochs():
+    run = make_run("runs")
+    (run.path / "history.csv").write_text("nonsense")
+    assert Job(FIRST, run=run).epoch_seconds == []
+
+
+@pytest.fixture
+def command():
+    return lambda *arguments: [sys.executable, "-m", "kerascnn", *map(str, arguments)]
+
+
+def test_study_is_run_once_and_shown_again_at_no_cost(kerascnn):
+    arguments = ("reproduce", "sgd-lr0.01", "--seeds", 2, "--jobs", 2, *SHORT)
+    status, output, remarks = kerascnn(*arguments)
+    assert status == 0, remarks
+    assert "sgd-lr0.01, seed 1: done" in remarks
+    assert "±" in output
+    before = [run.name for run in list_runs()]
+    status, output, remarks = kerascnn(*arguments, "--json")
+    assert status == 0
+    assert [run.name for run in list_runs()] == before
+    assert "2 runs: 2 there, 0 to go on with" in remarks
+    (row,) = json.loads(output)["results"]
+    assert row["seeds"] == [0, 1]
+    assert json.loads(output)["audit"] is None  # these are not the study's images
+
+
+def test_run_that_fails_does_not_stop_the_others(kerascnn):
+    # At this rate SGD has a loss that is not finite.
+    status, _, remarks = kerascnn(
+        "reproduce", "sgd-lr0.01", "adam-lr0.1", "--seeds", 1, *SHORT,
+        "--set", "train.learning_rate=1000",
+    )  # fmt: skip
+    assert status == 1
+    assert "sgd-lr0.01, seed 0: failed: The loss became" in remarks
+    assert "adam-lr0.1, seed 0: done" in remarks
+    assert "Traceback" not in remarks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sgd-lr0.1",), "Did you mean"),
+        (("--reading", "pool-after-2"), "Did you mean"),
+        (("--seeds", "many"), "not a number of seeds"),
+        (("sgd-lr0.01", "--set", "train.epoch=3"), "train.epochs"),
+        (("adam-lr0.001", "--reading", "momentum-0.9"), "says nothing about adam-lr0.001"),
+    ],
+)
+def test_wrong_use_is_one_line(kerascnn, arguments, said):
+    status, _, remarks = kerascnn("reproduce", *arguments)
+    assert status == 1
+    assert said in remarks
+    assert len(remarks.strip().splitlines()) == 1
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def children(pid):
+    done = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    return [int(line) for line in done.stdout.split()]
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_stopped_at_any_point_it_leaves_nothing_running_and_goes_on(command, number, status):
+    wanted = command("reproduce", "sgd-lr0.01", "--seeds", 1, *SHORT[:2], "--epochs", 3)
+    process = subprocess.Popen(wanted, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list_runs() and len(list_runs()[0].read_history()["epoch"]) == 1)
+    (child,) = children(process.pid)
+    process.send_signal(number)
+    _, remarks = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in remarks
+    wait_for(lambda: not is_alive(child), 30)
+    (run,) = list_runs()
+    assert run.status in ("1 of 3 epochs", "2 of 3 epochs")
+    done = subprocess.run(wanted, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 to go on with" in done.stderr
+    assert [each.name for each in list_runs()] == [run.name]
+    assert run.status == "finished"
