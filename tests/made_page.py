@@ -56,13 +56,14 @@ def make_audit():
             "evidence": "Measured 80.4 %, reported 76 %.",
             "closest": None if number % 2 else "pool-after-1",
             "readings": {
-                "every-block": {
+                name: {
                     "verdict": "holds",
                     "evidence": "One sentence.",
                     "reported": 0.76,
                     "measured": None if number % 3 else 0.804,
                     "num_runs": 3,
                 }
+                for name in ("every-block", "pool-after-1")
             },
         }
         for number in range(2 * len(VERDICTS))
