@@ -230,6 +230,7 @@ HEAVY = st.one_of(
     line("filters", OPTIONAL_RUN, *LOOK),
     line("explain-filter", one(NUMBERS), OPTIONAL_RUN, *LOOK),
     line("predict", one(IMAGES), one(IMAGES), option("--top", NUMBERS), option("--run", RUNS)),
+    line("report", OPTIONAL_RUN, option("--out", OUTPUTS), flag("--all"), flag("--no-pictures")),
     line("augmentations", one(RECIPES), option("--dataset", IMAGES, 1), option("-o", OUTPUTS)),
 )  # fmt: skip
 LIGHT = st.one_of(
@@ -290,7 +291,7 @@ def given_places(arguments, work):
     """Where a command line says that something may be written."""
     places = [work]
     for index, word in enumerate(arguments):
-        for name in ("-o", "--output", "--runs-dir", "--data-dir"):
+        for name in ("-o", "--output", "--out", "--runs-dir", "--data-dir"):
             if word == name and index + 1 < len(arguments):
                 places.append(work / arguments[index + 1])
             elif word.startswith(name):
@@ -385,6 +386,7 @@ def test_the_commands_do_work_here(place):
         ["filters"],
         ["predict", "pictures/ant/0.png"],
         ["augmentations", "tiny.toml"],
+        ["report", "--out", "page.html"],
         ["compare", "tiny", "tiny"],
         ["data", "info", "pictures"],
         ["filters", "--model", "own.keras", "--images", "pictures", "--tap", "conv"],

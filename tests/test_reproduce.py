@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from made_runs import make_run
@@ -115,6 +116,8 @@ def test_study_is_run_once_and_shown_again_at_no_cost(kerascnn):
     assert status == 0, remarks
     assert "sgd-lr0.01, seed 1: done" in remarks
     assert "±" in output
+    page = Path("runs", "report.html").read_text("utf-8")
+    assert "seed 1" in page
     before = [run.name for run in list_runs()]
     status, output, remarks = kerascnn(*arguments, "--json")
     assert status == 0

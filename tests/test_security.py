@@ -711,6 +711,7 @@ COMMANDS_OF_A_RUN = [
     ["filters"],
     ["explain-filter", "1"],
     ["predict", "pictures"],
+    ["report"],
     ["augmentations", "--dataset", "pictures"],
 ]
 
@@ -730,6 +731,8 @@ def test_names_of_folders_and_files_are_shown_and_not_obeyed(folder, kerascnn):
     assert not [each for each in text if "\ud800" <= each <= "\udfff"]
     assert "�[31mred�[0m" in text
     assert "[red]b[blue]" in text
+    (page,) = (path.read_text("utf-8") for path in Path("runs").glob("*/page.html"))
+    assert not set(page) & {"\x1b", "\x07", "\x9b", "\u202e"}
     for command in COMMANDS_OF_A_RUN[:-1]:
         status, out, _ = kerascnn(*command, "--json")
         assert status or json.loads(out)

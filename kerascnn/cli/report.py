@@ -50,12 +50,19 @@ def report(
     found = _find_runs(runs, every, runs_dir)
     path = output or (found[0].page_path if len(found) == 1 else Path("report.html"))
 
+    audited = _audit(found, runs_dir, data_dir) if every else None
+    write_report(found, path, audited, data_dir, pictures)
+
+
+def write_report(
+    runs: list, path: Path, audited: dict | None, data_dir: Path | None, pictures: bool = True
+) -> None:
+    """Write the page and say where it is."""
     from kerascnn.page import write_page
 
-    augmented = _augment(found, data_dir) if pictures else {}
+    augmented = _augment(runs, data_dir) if pictures else {}
     with err.status("Looking at the runs ..."):
-        audited = _audit(found, runs_dir, data_dir) if every else None
-        write_page(found, path, audited, augmented, data_dir, pictures)
+        write_page(runs, path, audited, augmented, data_dir, pictures)
     remark(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser.")
 
 

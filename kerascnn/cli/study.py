@@ -59,9 +59,10 @@ def reproduce(
     """Run all recipes, each with several seeds, and show them beside what the study reported.
 
     Runs that are there are not repeated, and unfinished ones go on: stop it at any time, and give
-    the same command again.
+    the same command again. At the end report.html in the directory of the runs shows them all.
     """
     from kerascnn.backend import require_backend
+    from kerascnn.cli.report import write_report
     from kerascnn.cli.run import interruptible, with_absolute_folder
     from kerascnn.errors import SelectionError
     from kerascnn.readings import find_reading, recipes_of
@@ -87,8 +88,10 @@ def reproduce(
         _show_making(work, jobs)
     found = find_results(runs_dir, chosen, loaded)
     rows = summarize(found)
-    as_reported = not values
-    audited = _audit(runs_dir, data_dir) if as_reported and not work.failed else None
+    audited = _audit(runs_dir, data_dir) if not values and rows else None
+    if rows:
+        runs = [result.run for results in found.values() for result in results]
+        write_report(runs, runs_dir / "report.html", audited, data_dir)
     if json:
         print_json({"results": rows, "audit": audited, "failed": [job.name for job in work.failed]})
     else:
@@ -146,14 +149,8 @@ def parse_seeds(text: str) -> list[int]:
 def _audit(runs_dir: Path, data_dir: Path | None) -> dict:
     from kerascnn.audit import audit as audit_runs
 
-    with err.status("Checking the study's statements ...") if err.is_terminal else _nothing():
+    with err.status("Checking the study's statements ..."):
         return audit_runs(runs_dir, data_dir)
-
-
-def _nothing():
-    from contextlib import nullcontext
-
-    return nullcontext()
 
 
 def _show_making(work, num_jobs: int) -> None:
