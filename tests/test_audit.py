@@ -231,6 +231,11 @@ def test_collapse_to_airplane():
     assert verdict("adam-lr0.1/which-class") == UNCHECKABLE
 
 
+def test_accuracy_of_a_collapsed_network_needs_no_second_seed():
+    collapse(make_run("runs", "adam-lr0.1", val_loss=[2.31] * 50))
+    assert verdict("adam-lr0.1/accuracy") == HOLDS
+
+
 def test_network_that_learns_does_not_collapse():
     make_run("runs", "adam-lr0.1", val_loss=[1.0] * 50)
     assert verdict("adam-lr0.1/learns-nothing") == FAILS

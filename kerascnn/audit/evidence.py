@@ -87,6 +87,8 @@ class Evidence:
         The study has the very same test images; to count their sampling error as well is on the
         generous side. None where the spread of seeds is not known.
         """
+        if quantity == "accuracy" and all(run.has_collapsed for run in self.runs(recipe)):
+            return 0.0  # it is the share of one class, whatever the seed
         values, spread = self.values(recipe, quantity), self.spread(quantity)
         if spread is None or not values:
             return None
