@@ -93,6 +93,22 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
+def describe_seeds(values: list[float]) -> dict[str, float | int | None]:
+    """`mean`, `sd` (None for one value), `low`, `high` and `num_seeds` of a value a seed.
+
+    Where there are no values, all are None but `num_seeds`.
+    """
+    if not values:
+        return dict.fromkeys(("mean", "sd", "low", "high")) | {"num_seeds": 0}
+    return {
+        "mean": math.fsum(values) / len(values),
+        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "low": min(values),
+        "high": max(values),
+        "num_seeds": len(values),
+    }
+
+
 @dataclass(frozen=True)
 class Spread:
     """Standard deviation between runs that differ in their seed alone.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kerascnn.errors import RunError
-from kerascnn.metrics import Spread, collapsed_class, pooled_spread
+from kerascnn.metrics import Spread, collapsed_class, describe_seeds, pooled_spread
 from kerascnn.readings import Reading
 from kerascnn.recipe import Recipe, differences
 from kerascnn.run import Run, list_runs
@@ -152,15 +151,7 @@ def reported_of(recipe: Recipe) -> list[tuple[str, float | None]]:
 
 def _figure(runs: list[Result], quantity: str, reported: float | None) -> dict[str, object]:
     values = [value for run in runs if (value := run.value(quantity)) is not None]
-    measured = None
-    if values:
-        measured = {
-            "mean": math.fsum(values) / len(values),
-            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "low": min(values),
-            "high": max(values),
-            "num_seeds": len(values),
-        }
+    measured = describe_seeds(values) if values else None
     return {"quantity": quantity, "reported": reported, "measured": measured}
 
 

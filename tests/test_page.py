@@ -318,10 +318,11 @@ def test_several_runs_are_grouped_by_recipe_and_spread_over_seeds(trained):
     accuracies = [run.read_metrics()["test"]["accuracy"] for run in trained]
     assert [run["seed"] for run in first["runs"]] == [0, 1]
     assert first["accuracy"]["mean"] == pytest.approx(np.mean(accuracies[:2]))
-    assert first["accuracy"]["deviation"] == pytest.approx(np.std(accuracies[:2], ddof=1))
+    assert first["accuracy"]["sd"] == pytest.approx(np.std(accuracies[:2], ddof=1))
     assert second["accuracy"] == {
         "mean": accuracies[2],
-        "deviation": None,
+        "sd": None,
+        "num_seeds": 1,
         "low": accuracies[2],
         "high": accuracies[2],
     }

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerascnn.compare import compare
 from kerascnn.errors import RunError
+from kerascnn.metrics import describe_seeds
 from kerascnn.page.charts import build_chart
 from kerascnn.page.measured import Measured
 
@@ -65,9 +66,11 @@ def describe_groups(groups: list[Group]) -> list[dict[str, object]]:
             "label": group.label,
             "color": group.color,
             "runs": [{"id": run.identity, "seed": run.recipe.train.seed} for run in group.runs],
-            "accuracy": _spread([run.accuracy for run in group.runs]),
+            "accuracy": describe_seeds([run.accuracy for run in group.runs]),
             "reported": group.runs[0].reported("accuracy"),
-            "val_loss": _spread([min(r.history["val_loss"]) for r in group.runs if r.best_epoch]),
+            "val_loss": describe_seeds(
+                [min(r.history["val_loss"]) for r in group.runs if r.best_epoch]
+            ),
             "reported_val_loss": group.runs[0].reported("best_val_loss"),
         }
         for group in groups
@@ -165,14 +168,6 @@ def _plain(value: object) -> str:
 
 def _seed_of(run: Measured, group: Group) -> str:
     return f", seed {run.recipe.train.seed}" if len(group.runs) > 1 else ""
-
-
-def _spread(values: list[float]) -> dict[str, float | None]:
-    if not values:
-        return dict.fromkeys(("mean", "deviation", "low", "high"))
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    mean = float(np.mean(values))
-    return {"mean": mean, "deviation": deviation, "low": min(values), "high": max(values)}
 
 
 def _mean_by_class(group: Group) -> list[float]:
