@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As kerascnn does, but before any test imports keras first.
 os.environ.setdefault("KERAS_BACKEND", "torch")
+
+# Started in a shell's background, pytest ignores Ctrl-C, and so would what tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared" / "tensorflow_datasets"
 
