@@ -144,12 +144,6 @@ def pooled_spread(groups: list[list[float]]) -> Spread | None:
     return Spread(math.sqrt(squares / df), df)
 
 
-def sampling_margin(share: float, count: int) -> float:
-    """Half the width of the 95 % interval of a share of `count` images drawn anew."""
-    low, high = wilson_interval(round(share * count), count)
-    return (high - low) / 2
-
-
 def epoch_noise(losses: list[float]) -> float | None:
     """Standard deviation of one epoch's loss around its trend; None for fewer than 5 epochs.
 
@@ -163,24 +157,37 @@ def epoch_noise(losses: list[float]) -> float | None:
     return float(np.sqrt(np.mean(second**2) / 6))
 
 
-def trend_after_lowest(losses: list[float]) -> tuple[float, float] | None:
-    """Whether a curve turns up: its least-squares slope after its lowest stretch.
+def trend_after_lowest(losses: list[float]) -> tuple[float, float, int] | None:
+    """Whether a curve turns up: its trend after its lowest stretch, see `trend`.
 
     The lowest stretch, of the lowest mean of three epochs, does not count itself: it was chosen for
     being low, and with it any noise would seem to rise.
+    """
+    if len(losses) < 3:
+        return None
+    return trend(losses[int(np.convolve(losses, np.ones(3) / 3, mode="valid").argmin()) + 3 :])
 
-    Returns:
-        Slope an epoch and its standard error; None where fewer than four epochs are left.
+
+def trend(losses: list[float]) -> tuple[float, float, int] | None:
+    """Least-squares slope an epoch, its standard error and degrees of freedom.
+
+    None for fewer than four epochs.
     """
     from scipy.stats import linregress
 
-    if len(losses) < 3:
+    if len(losses) < 4:
         return None
-    rest = losses[int(np.convolve(losses, np.ones(3) / 3, mode="valid").argmin()) + 3 :]
-    if len(rest) < 4:
-        return None
-    line = linregress(np.arange(len(rest)), rest)
-    return float(line.slope), float(line.stderr)
+    line = linregress(np.arange(len(losses)), losses)
+    return float(line.slope), float(line.stderr), len(losses) - 2
+
+
+def mean_trend(trends: list[tuple[float, float, int]]) -> tuple[float, float]:
+    """Mean slope of several curves, and half the width of its 95 % interval, by Student's t."""
+    from scipy.stats import t
+
+    slope = math.fsum(each[0] for each in trends) / len(trends)
+    error = math.sqrt(math.fsum(each[1] ** 2 for each in trends)) / len(trends)
+    return slope, float(t.ppf(0.975, sum(each[2] for each in trends))) * error
 
 
 def collapsed_class(confusion: np.ndarray) -> int | None:

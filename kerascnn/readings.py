@@ -20,9 +20,10 @@ class Reading:
         title: what is understood, in a few words.
         values: keys of a recipe and what to set them to.
         recipes: names of the recipes that it concerns; empty for all of the study's.
-        epoch: which epoch's figures count, from 1, or -1 for the last; None for that of lowest
-            validation loss. The test images were shown to no other epoch than that one, so
-            accuracy on the validation images stands in, and there is none per class.
+        epoch: which epoch's figures are read off the same runs, from 1, or -1 for the last, or 0
+            for the training loss of the best; None for the usual ones. The test images were shown
+            to the best epoch alone, so accuracy on the validation images stands in, and there is
+            none per class.
     """
 
     name: str
@@ -48,10 +49,6 @@ class Reading:
             values["train.seed"] = seed
         return recipe.with_values(values)
 
-    def with_values(self, values: dict[str, object]) -> Reading:
-        """The reading with further values set."""
-        return Reading(self.name, self.title, self.values | values, self.recipes, self.epoch)
-
 
 DEFAULT = Reading("every-block", "the one pooling layer after each of the three blocks")
 READINGS = {
@@ -61,10 +58,11 @@ READINGS = {
         Reading("pool-after-1", "pooling once, after block 1", {"model.pool_after": [1]}),
         Reading("pool-after-3", "pooling once, after block 3", {"model.pool_after": [3]}),
         Reading(
-            "rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, recipes=SGD[:2]
+            "rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, recipes=SGD[:1]
         ),
         Reading("momentum-0.9", "SGD with momentum 0.9", {"train.momentum": 0.9}, recipes=SGD),
         Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=6),
+        Reading("train-at-best", "training losses of the best epoch", epoch=0),
         Reading("last-epoch", "the last epoch instead of the best", epoch=-1),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +57,9 @@ class Result:
         return self.metrics[quantity]
 
     def class_accuracies(self) -> dict[str, float]:
-        """Class name to test accuracy."""
+        """Class name to test accuracy, of the classes that have test images."""
         rows = self.metrics["test"]["per_class"]
-        return {row["name"]: row["accuracy"] for row in rows}
+        return {row["name"]: row["accuracy"] for row in rows if row["count"]}
 
     def _value_at(self, quantity: str) -> float | None:
         columns = {
@@ -66,6 +67,9 @@ class Result:
             "train_loss": "loss",
             "accuracy": "val_accuracy",
         }
+        if self.epoch == 0:
+            best = self.metrics["best_epoch"] - 1
+            return self.history["loss"][best] if quantity == "train_loss" else None
         column = self.history[columns[quantity]] if quantity in columns else []
         index = self.epoch - 1 if self.epoch > 0 else len(column) - 1
         return column[index] if 0 <= index < len(column) else None
@@ -82,7 +86,7 @@ def find_results(
     Returns:
         The recipe's name to its results, in the order of the seeds; without recipes that have none.
     """
-    finished = [run for run in list_runs(runs_dir) if _is_finished(run)]
+    finished = [run for run in list_runs(runs_dir) if is_finished(run)]
     found = {}
     for recipe in recipes:
         if not reading.concerns(recipe.name):
@@ -98,10 +102,10 @@ def find_results(
 
 
 def find_same(runs_dir: str | Path, wanted: Recipe) -> Run | None:
-    """A run of just this recipe and seed: a finished one, else the last one begun."""
+    """A run of just this recipe and seed: a finished one, else the last one that can go on."""
     same = [run for run in list_runs(runs_dir) if _trains(run, wanted)]
-    finished = [run for run in same if _is_finished(run)]
-    return (finished or same or [None])[-1]
+    finished = [run for run in same if is_finished(run)]
+    return (finished or [run for run in same if _can_go_on(run)] or [None])[-1]
 
 
 def trains_as(recipe: Recipe, other: Recipe) -> bool:
@@ -112,8 +116,8 @@ def trains_as(recipe: Recipe, other: Recipe) -> bool:
 def spread_of(results: dict[str, list[Result]], quantity: str) -> Spread | None:
     """How far seeds lie apart in a quantity, pooled over recipes; None where no two seeds ran.
 
-    The accuracies of all classes are pooled, too. Runs that have collapsed to one class do not
-    count: they hardly differ.
+    The accuracies of all classes are pooled, too, as multiples of `class_scale`. Runs that have
+    collapsed to one class do not count: they hardly differ.
     """
     groups = [
         group
@@ -121,6 +125,11 @@ def spread_of(results: dict[str, list[Result]], quantity: str) -> Spread | None:
         for group in _groups([run for run in runs if not run.has_collapsed], quantity)
     ]
     return pooled_spread(groups)
+
+
+def class_scale(share: float) -> float:
+    """By what the accuracies of classes vary: sqrt(p (1 - p)), a weak class more than a strong."""
+    return math.sqrt(max(share * (1 - share), 0.01))
 
 
 def summarize(results: dict[str, list[Result]]) -> list[dict[str, object]]:
@@ -158,11 +167,16 @@ def _figure(runs: list[Result], quantity: str, reported: float | None) -> dict[s
 def _groups(runs: list[Result], quantity: str) -> list[list[float]]:
     if not runs:
         return []
-    names = [quantity]
     if quantity.startswith("class "):
-        names = [f"class {name}" for name in runs[0].class_accuracies()]
-    groups = [[run.value(name) for run in runs] for name in names]
-    return [[value for value in group if value is not None] for group in groups]
+        return [_scaled(runs, name) for name in runs[0].class_accuracies()]
+    values = [run.value(quantity) for run in runs]
+    return [[value for value in values if value is not None]]
+
+
+def _scaled(runs: list[Result], class_name: str) -> list[float]:
+    values = [run.class_accuracies().get(class_name) for run in runs]
+    known = [value for value in values if value is not None]
+    return [value / class_scale(math.fsum(known) / len(known)) for value in known]
 
 
 def _trains(run: Run, wanted: Recipe) -> bool:
@@ -172,10 +186,30 @@ def _trains(run: Run, wanted: Recipe) -> bool:
         return False
 
 
-def _is_finished(run: Run) -> bool:
+def is_finished(run: Run) -> bool:
+    """Whether a run was trained here, to its end, and has the figures of its best model."""
     try:
-        is_trained = bool(run.read_history()["epoch"])
-        return is_trained and run.status == "finished" and "per_class" in run.read_metrics()["test"]
+        is_trained = bool(run.read_history()["epoch"]) and run.status == "finished"
+        return is_trained and _is_whole(run.read_metrics())
+    except RunError:
+        return False
+
+
+def _is_whole(measured: dict[str, object]) -> bool:
+    test = measured["test"]
+    rows = test.get("per_class", ())
+    whole = {"best_epoch", "best_val_loss", "train_loss"} <= measured.keys()
+    return (
+        whole
+        and {"confusion", "num_images"} <= test.keys()
+        and all({"name", "accuracy", "count"} <= row.keys() for row in rows)
+    )
+
+
+def _can_go_on(run: Run) -> bool:
+    try:
+        run.read_history()
+        return run.read_record() is not None
     except RunError:
         return False
 

@@ -341,11 +341,12 @@ def table_readings(audited: dict) -> Table:
     for name in readings:
         table.add_column(cell(name), justify="right")
     for claim in audited["claims"]:
-        found = claim["readings"]
-        if len(found) < 2 or found[readings[0]]["reported"] is None:
+        found = claim["readings"].values()
+        reported = [each["reported"] for each in found if each["reported"] is not None]
+        if len(found) < 2 or not reported:
             continue
         cells = (_reading_cell(claim, name) for name in readings)
-        given = _amount(claim["name"], found[readings[0]]["reported"])
+        given = _amount(claim["name"], reported[0])
         table.add_row(cell(claim["name"]), given, *cells)
     return table
 

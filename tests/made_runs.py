@@ -41,6 +41,16 @@ def make_run(
     return run
 
 
+def begin_run(runs_dir, recipe="sgd-lr0.01", seed=0) -> Run:
+    """A run that has begun and can go on."""
+    resolved = load_recipe(recipe).with_values({"train.seed": seed})
+    run = create_run(resolved, runs_dir)
+    run.write_checkpoint(
+        {"history": [], "best": None, "best_before": None, "recipe": resolved.to_toml()}
+    )
+    return run
+
+
 def predict(accuracies) -> tuple[np.ndarray, np.ndarray]:
     labels = np.repeat(np.arange(10), IMAGES_PER_CLASS).astype("int32")
     rank = np.tile(np.arange(IMAGES_PER_CLASS), 10)

@@ -108,16 +108,17 @@ def test_spread_of_another_recipe_serves_one_seed():
     assert verdict(f"{FIRST}/best_val_loss") == FAILS
 
 
-def test_accuracy_in_whole_percents_is_rounded():
-    two_seeds(FIRST, accuracies=dict.fromkeys(NAMES, 0.756))
-    assert verdict(f"{FIRST}/accuracy") == HOLDS
+@pytest.mark.parametrize(("share", "expected"), [(0.756, HOLDS), (0.772, FAILS)])
+def test_accuracy_in_whole_percents_is_rounded(share, expected):
+    # The images are the study's: that they are a sample is no reason for another accuracy.
+    two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, share))
+    assert verdict(f"{FIRST}/accuracy") == expected
 
 
-def test_sampling_error_of_the_images_counts():
-    two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, 0.772))
-    assert verdict(f"{FIRST}/accuracy") == HOLDS
-    two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, 0.80))
-    assert verdict(f"{FIRST}/accuracy") == FAILS
+@pytest.mark.parametrize(("share", "expected"), [(0.68, HOLDS), (0.75, FAILS)])
+def test_accuracy_of_a_class_can_hold_and_not(share, expected):
+    two_seeds(FIRST, apart=0.01, accuracies={"cat": share})
+    assert verdict(f"{FIRST}/cat") == expected
 
 
 @pytest.mark.parametrize(("at", "expected"), [(6, HOLDS), (20, FAILS)])
@@ -170,6 +171,13 @@ def test_gain_is_compared_with_that_of_one_more_pair(after, expected):
     assert verdict(f"{AUGMENTED}/gain") == expected
 
 
+def test_no_gain_at_all_is_never_told_to_hold():
+    # One more pair of runs may lie some 3 points off: near 4, and near 0.
+    two_seeds(FIRST, apart=0.01, accuracies=dict.fromkeys(NAMES, 0.80))
+    two_seeds(AUGMENTED, apart=0.01, accuracies=dict.fromkeys(NAMES, 0.81))
+    assert verdict(f"{AUGMENTED}/gain") == UNTOLD
+
+
 def test_gain_cannot_be_told_where_noise_is_larger_than_it():
     two_seeds(FIRST, apart=0.04)
     two_seeds(AUGMENTED, apart=0.04, accuracies=dict.fromkeys(NAMES, 0.84))
@@ -187,11 +195,13 @@ def test_match_holds_only_where_a_difference_is_ruled_out(adam, expected):
     ("accuracies", "expected"),
     [
         ({"ship": 0.95, "truck": 0.90, "frog": 0.85}, HOLDS),
-        ({"truck": 0.95, "ship": 0.90, "frog": 0.85}, FAILS),
-        ({"ship": 0.90, "truck": 0.899, "frog": 0.85}, UNTOLD),
+        ({"truck": 0.95, "ship": 0.90, "frog": 0.85}, HOLDS),  # the order is said, not judged
+        ({"ship": 0.95, "truck": 0.90, "frog": 0.72}, FAILS),
+        ({"ship": 0.90, "truck": 0.899, "frog": 0.802}, UNTOLD),
+        ({}, UNTOLD),
     ],
 )
-def test_order_holds_where_draws_of_seeds_and_images_keep_it(accuracies, expected):
+def test_strongest_hold_where_draws_of_seeds_and_images_keep_them(accuracies, expected):
     two_seeds(FIRST, accuracies=accuracies)
     assert verdict(f"{FIRST}/strongest") == expected
 
@@ -216,18 +226,43 @@ def test_epoch_of_passing_the_earlier_best(at, expected):
 
 
 def test_earlier_best_that_is_never_passed():
-    make_run("runs", AUGMENTED, val_loss=curve(0.3, 25))
+    for seed in (0, 1):
+        make_run("runs", AUGMENTED, seed=seed, val_loss=curve(0.3 + 0.001 * seed, 25))
     make_run("runs", LONGER, val_loss=[0.7] * 50)
     found = CLAIMS[f"{LONGER}/passes-at-28"].check(evidence())
     assert found.verdict == FAILS
-    assert "never" in found.evidence
+    assert "so from never to never" in found.evidence
+
+
+def test_epoch_of_passing_is_not_told_without_a_spread():
+    make_run("runs", AUGMENTED, val_loss=curve(0.6, 25))
+    make_run("runs", LONGER, val_loss=[*([0.7] * 28), *([0.5] * 22)])
+    assert verdict(f"{LONGER}/passes-at-28") == UNTOLD
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(-0.02, HOLDS), (0.0, UNTOLD), (0.02, FAILS)])
+def test_network_is_unfinished_where_its_loss_still_falls(slope, expected):
+    noise = np.random.default_rng(0).normal(0, 0.01, 25)
+    make_run("runs", AUGMENTED, val_loss=list(1 + slope * np.arange(25) + noise))
+    assert verdict(f"{AUGMENTED}/unfinished") == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(0.65, HOLDS), (0.0, FAILS), (0.4, UNTOLD)])
+def test_augmentation_suppresses_overfitting_by_the_gap(loss, expected):
+    make_run("runs", FIRST, val_loss=[0.6] * 25, loss=list(np.linspace(2, 0.2, 25)))
+    make_run("runs", AUGMENTED, val_loss=[0.6] * 25, loss=list(np.linspace(2, loss, 25)))
+    assert verdict(f"{AUGMENTED}/suppresses-overfitting") == expected
+    assert verdict(f"{FIRST}/gap") == HOLDS
 
 
 def test_collapse_to_airplane():
-    collapse(make_run("runs", "adam-lr0.1", val_loss=[2.31] * 50))
+    for seed in range(3):
+        # Of one or two seeds, one in ten is airplane by chance.
+        assert seed == 0 or verdict("adam-lr0.1/which-class") == UNCHECKABLE
+        collapse(make_run("runs", "adam-lr0.1", seed=seed, val_loss=[2.31] * 50))
     for name in ("learns-nothing", "one-class", "which-class"):
         assert verdict(f"adam-lr0.1/{name}") == HOLDS
-    collapse(make_run("runs", "adam-lr0.1", val_loss=[2.31] * 50), "truck")
+    collapse(make_run("runs", "adam-lr0.1", seed=3, val_loss=[2.31] * 50), "truck")
     assert verdict("adam-lr0.1/which-class") == UNCHECKABLE
 
 
@@ -240,13 +275,14 @@ def test_network_that_learns_does_not_collapse():
     make_run("runs", "adam-lr0.1", val_loss=[1.0] * 50)
     assert verdict("adam-lr0.1/learns-nothing") == FAILS
     assert verdict("adam-lr0.1/one-class") == FAILS
+    assert verdict("adam-lr0.1/which-class") == FAILS
 
 
 def test_confused_pair_is_ranked_among_all():
     make_run("runs", accuracies={"cat": 0.5})  # errors fall on the next class, deer
     assert verdict(f"{FIRST}/cat-dog") == FAILS
     found = CLAIMS[f"{FIRST}/cat-dog"].check(evidence())
-    assert found.evidence == "seed 0: 0 images, pair 11 of 45; 51 on average"
+    assert found.evidence == "by one seed: seed 0: 0 images, pair 11 of 45; 51 on average"
 
 
 NUM_FILTERS = 4
@@ -310,15 +346,24 @@ def test_airplanes_on_other_than_blue_do_not_count():
 def test_background_is_told_from_class_among_alike_images():
     assert look_verdict("background-not-class", follows_blue) == HOLDS
     assert look_verdict("background-not-class", follows_airplanes) == FAILS
-    assert look_verdict("background-not-class") == FAILS
+    assert look_verdict("background-not-class") == UNCHECKABLE  # there is no such filter
 
 
 def test_one_filter_far_above_is_twice_the_next():
     def far(made):
         made.scores[0, 2] = 2.5
 
+    def two_far(made):
+        made.scores[:2, 2:] = 5
+
     assert look_verdict("one-far-above") == FAILS
     assert look_verdict("one-far-above", far) == HOLDS
+    assert look_verdict("one-far-above", two_far) == UNTOLD  # of three filters it may seem so
+    assert look_verdict("one-far-above", silence) == FAILS
+
+
+def silence(made):
+    made.scores[...] = 0
 
 
 def test_filter_of_dark_airplanes_and_birds_on_bright():
@@ -334,6 +379,13 @@ def test_filter_of_dark_airplanes_and_birds_on_bright():
 
     assert look_verdict("airplanes-and-birds", dark_on_bright) == HOLDS
     assert look_verdict("airplanes-and-birds", bright_on_dark) == FAILS
+
+    def birds_only(made):
+        made.scores[of_class(made, "bird")[:5], 0] = 5
+        made.properties["brightness in the border"][:] = 0.9
+        made.properties["brightness in the centre"][:] = 0.2
+
+    assert look_verdict("airplanes-and-birds", birds_only) == FAILS
 
 
 def test_images_of_one_class_are_answered_more_alike_where_class_matters():
@@ -358,6 +410,7 @@ def whole_layer(change=None):
 def test_maps_of_right_images_differ():
     make_run("runs", ADAM)
     assert verdict("layer/maps-differ", look=lambda run: whole_layer()) == HOLDS
+    assert verdict("layer/maps-differ", look=lambda run: whole_layer(silence)) == FAILS
 
 
 def test_class_without_a_right_image_has_no_map():
@@ -380,12 +433,33 @@ def test_readings_stand_beside_the_default_and_the_closest_is_named():
     make_run("runs", values={"model.pool_after": (1,)}, val_loss=curve(0.68, 6, end=0.9))
     found = audit("runs")
     names = [reading["name"] for reading in found["readings"]]
-    assert names == ["every-block", "pool-after-1", "epoch-6", "last-epoch"]
+    assert names == ["every-block", "pool-after-1", "epoch-6", "train-at-best", "last-epoch"]
     row = next(c for c in found["claims"] if c["name"] == f"{FIRST}/best_val_loss")
     assert row["verdict"] == row["readings"][DEFAULT.name]["verdict"]
     assert row["readings"]["pool-after-1"]["measured"] == pytest.approx(0.68)
     assert row["readings"]["pool-after-1"]["num_runs"] == 1
     assert row["closest"] == "pool-after-1"
+
+
+def test_evidence_says_which_reading_holds_instead():
+    two_seeds(FIRST, val_loss=curve(0.58, 20, end=0.9))
+    make_run("runs", values={"model.pool_after": (1,)}, val_loss=curve(0.68, 6, end=0.9))
+    row = next(c for c in audit("runs")["claims"] if c["name"] == f"{FIRST}/best_epoch")
+    assert row["verdict"] == FAILS
+    assert row["evidence"].endswith("; it holds as pool-after-1")
+
+
+def test_run_counts_once_in_the_spread_of_two_readings():
+    two_seeds(FIRST)
+    found = evidence().results
+    assert Evidence(found, found).spread("accuracy") == Evidence(found).spread("accuracy")
+
+
+def test_accuracies_on_other_images_are_not_called_close():
+    two_seeds(FIRST)
+    row = next(c for c in audit("runs")["claims"] if c["name"] == f"{FIRST}/accuracy")
+    assert "last-epoch" in row["readings"]
+    assert row["closest"] is None
 
 
 def test_reading_of_an_epoch_says_nothing_about_classes_or_curves():

@@ -245,10 +245,21 @@ def test_noise_of_an_epoch_is_found_on_a_trend():
 def test_noise_seldom_seems_to_turn_up():
     random = np.random.default_rng(0)
     seems = 0
-    for _ in range(300):
-        slope, error = metrics.trend_after_lowest(list(random.normal(0.6, 0.03, 25))) or (0, 1)
-        seems += slope > 1.96 * error
-    assert seems / 300 < 0.08
+    for _ in range(1000):
+        found = metrics.trend_after_lowest(list(random.normal(0.6, 0.03, 25)))
+        slope, margin = metrics.mean_trend([found]) if found else (0, 1)
+        seems += slope > margin
+    assert seems / 1000 < 0.035
+
+
+def test_mean_trend_covers_the_slope_in_95_of_100_cases():
+    random = np.random.default_rng(0)
+    hits = 0
+    for _ in range(1000):
+        curves = np.linspace(1, 0.5, 5) + random.normal(0, 0.1, (3, 5))
+        slope, margin = metrics.mean_trend([metrics.trend(list(curve)) for curve in curves])
+        hits += abs(slope + 0.125) <= margin
+    assert 0.93 < hits / 1000 < 0.98
 
 
 def test_curve_without_epochs_after_its_lowest_has_no_trend():

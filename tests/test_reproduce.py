@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from made_runs import make_run
+from made_runs import begin_run, make_run
 from rich.console import Console
 
 from kerascnn import list_runs, load_recipe
@@ -30,8 +30,7 @@ def plan(recipes=(FIRST,), seeds=(0,), reading=DEFAULT):
 
 def test_finished_runs_are_there_and_unfinished_ones_go_on():
     make_run("runs", seed=0)
-    half = make_run("runs", seed=1)
-    (half.path / "metrics.json").unlink()
+    half = begin_run("runs", seed=1)
     jobs = plan(seeds=(0, 1, 2)).jobs
     assert [job.state for job in jobs] == ["there", "waiting", "waiting"]
     assert jobs[1].run.name == half.name

@@ -1,8 +1,10 @@
 """Finished runs are found by how they trained, and summed up over seeds."""
 
+import json
+
 import numpy as np
 import pytest
-from made_runs import collapse, make_run
+from made_runs import begin_run, collapse, make_run
 
 from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError
@@ -76,11 +78,31 @@ def test_unfinished_damaged_and_converted_runs_do_not_count():
 
 def test_finished_run_goes_before_a_later_unfinished_one():
     finished = make_run("runs")
-    unfinished = make_run("runs")
-    (unfinished.path / "metrics.json").unlink()
+    unfinished = begin_run("runs")
     assert find_same("runs", FIRST).name == finished.name
     (finished.path / "metrics.json").unlink()
     assert find_same("runs", FIRST).name == unfinished.name
+
+
+def test_run_that_cannot_go_on_is_passed_over():
+    no_checkpoint = make_run("runs")
+    (no_checkpoint.path / "metrics.json").unlink()
+    damaged = begin_run("runs")
+    (damaged.path / "history.csv").write_text("nonsense")
+    assert find_same("runs", FIRST) is None
+
+
+@pytest.mark.parametrize("key", ["best_epoch", "test.confusion", "test.per_class.0.count"])
+def test_run_of_incomplete_metrics_is_not_finished(key):
+    run = make_run("runs")
+    measured = json.loads(run.metrics_path.read_text())
+    *path, last = key.split(".")
+    place = measured
+    for step in path:
+        place = place[int(step) if step.isdecimal() else step]
+    del place[last]
+    run.metrics_path.write_text(json.dumps(measured))
+    assert found("runs") == {}
 
 
 def test_summary_gives_mean_deviation_and_range():
@@ -127,7 +149,8 @@ def test_spread_of_classes_is_pooled_over_all_ten():
     make_run("runs", seed=1, accuracies={"cat": 0.6})
     spread = spread_of(found("runs"), "class dog")
     assert spread.df == 10
-    assert spread.sd == pytest.approx(np.sqrt(0.2**2 / 2 / 10))
+    # As multiples of sqrt(p (1 - p)): a weak class varies more than a strong one.
+    assert spread.sd == pytest.approx(np.sqrt(0.2**2 / 2 / 10 / (0.7 * 0.3)))
 
 
 def test_without_two_seeds_there_is_no_spread():
@@ -144,6 +167,14 @@ def test_another_epoch_is_read_off_the_history():
     assert last.value("accuracy") == 0.7  # of the validation images
     assert last.value("class cat") is None
     assert last.value("best_epoch") is None
+
+
+def test_training_loss_of_the_best_epoch_is_read_off_the_history():
+    val_loss = [1.0] * 9 + [0.5] + [1.0] * 15
+    make_run("runs", val_loss=val_loss, loss=list(np.linspace(2, 1, 25)))
+    result = found("runs", "train-at-best")["sgd-lr0.01"][0]
+    assert result.value("train_loss") == pytest.approx(np.linspace(2, 1, 25)[9])
+    assert result.value("best_val_loss") is None
 
 
 def test_epoch_beyond_the_end_is_not_known():

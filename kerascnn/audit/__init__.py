@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kerascnn.audit.claims import all_claims
 from kerascnn.audit.evidence import Evidence, FirstLayers
-from kerascnn.audit.finding import UNCHECKABLE, VERDICTS, Claim, Finding
-from kerascnn.errors import DatasetError, RunError
+from kerascnn.audit.finding import HOLDS, UNCHECKABLE, VERDICTS, Claim, Finding
+from kerascnn.errors import KerascnnError
 from kerascnn.readings import DEFAULT, READINGS, Reading, recipes_of
 from kerascnn.recipe import load_recipe
 from kerascnn.results import find_results
@@ -18,7 +18,7 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
     """Check every statement of the study against the finished runs in a directory.
 
     A verdict is that of the default reading, `every-block`; the others, as far as they have runs,
-    stand beside it.
+    stand beside it, and the evidence says where one of them holds instead.
 
     Args:
         runs_dir: where the runs are.
@@ -52,10 +52,16 @@ def _gather(runs_dir: Path, data_dir: Path | None) -> dict[str, Evidence]:
     look = FirstLayers(data_dir)
     results = {name: _results(runs_dir, reading) for name, reading in READINGS.items()}
     return {
-        name: Evidence(found, results[DEFAULT.name] if name != DEFAULT.name else None, look)
+        name: Evidence(found, _others(name, results), look)
         for name, found in results.items()
         if found or name == DEFAULT.name
     }
+
+
+def _others(name: str, results: dict[str, dict]) -> dict | None:
+    """Results that tell a reading's spread of seeds, too; those of other epochs do not."""
+    alike = name != DEFAULT.name and READINGS[name].epoch is None
+    return results[DEFAULT.name] if alike else None
 
 
 def _results(runs_dir: Path, reading: Reading):
@@ -75,8 +81,8 @@ def _row(claim: Claim, evidences: dict[str, Evidence]) -> dict[str, object]:
         "where": claim.where,
         "recipes": list(claim.recipes),
         "verdict": default.verdict,
-        "evidence": default.evidence,
-        "closest": _closest(found),
+        "evidence": default.evidence + _instead(default, found),
+        "closest": _closest(claim, found),
         "readings": {
             name: {
                 "verdict": finding.verdict,
@@ -104,14 +110,23 @@ def _check(claim: Claim, evidence: Evidence) -> Finding:
         return Finding(UNCHECKABLE, f"there is no finished run of {' and '.join(missing)}")
     try:
         return claim.check(evidence)
-    except (DatasetError, RunError) as error:
+    except KerascnnError as error:
         return Finding(UNCHECKABLE, str(error))
 
 
-def _closest(found: dict[str, Finding]) -> str | None:
+def _instead(default: Finding, found: dict[str, Finding]) -> str:
+    """Which other readings hold where the default one does not."""
+    others = [name for name, finding in found.items() if finding.verdict == HOLDS]
+    return f"; it holds as {', '.join(others)}" if default.verdict != HOLDS and others else ""
+
+
+def _closest(claim: Claim, found: dict[str, Finding]) -> str | None:
     apart = {
         name: abs(finding.measured - finding.reported)
         for name, finding in found.items()
-        if finding.measured is not None and finding.reported is not None
+        if finding.measured is not None
+        and finding.reported is not None
+        # Of another epoch there is the accuracy on other images.
+        and not (READINGS[name].epoch is not None and claim.name.endswith("/accuracy"))
     }
     return min(apart, key=apart.get) if len(apart) > 1 else None

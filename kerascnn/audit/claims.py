@@ -39,11 +39,13 @@ TITLES = {
 QUANTITIES = {
     "best_val_loss": "The best validation loss of {} is {}.",
     "best_epoch": "The best epoch of {} is epoch {}.",
-    "train_loss": "The training loss of {} is {} at the end.",
+    "train_loss": "The training loss of {} is {}.",
     "accuracy": "The test accuracy of {} is {}.",
 }
 # Losses are nearly equal where they differ by less than this share of the larger.
 NEARLY = 0.1
+# Losses are far apart from this difference on: the study's are 0.43, and 0.001 where nearly equal.
+APART = 0.2
 # Two accuracies given in whole percents match where they are within one.
 MATCHING = 0.01
 # A network that has learned nothing gives each of ten classes a tenth.
@@ -119,26 +121,61 @@ def _said(verdict: str, why: str):
 def _turns_up(evidence: Evidence) -> Finding:
     runs = evidence.runs(FIRST)
     trends = [metrics.trend_after_lowest(run.history["val_loss"]) for run in runs]
+    known = [trend for trend in trends if trend]
     falls = all(
-        run.history["loss"][-1] < run.history["loss"][run.metrics["best_epoch"] - 1] for run in runs
+        run.history["loss"][-1] < run.history["loss"][run.metrics["best_epoch"] - 1]
+        for run in runs
+        if run.metrics["best_epoch"] < len(run.history["loss"])
     )
-    if None in trends or not falls:
-        return Finding(
-            FAILS, "validation loss is lowest at the end, or training loss does not fall"
-        )
-    slope = math.fsum(trend[0] for trend in trends) / len(runs)
-    margin = 1.96 * math.sqrt(math.fsum(trend[1] ** 2 for trend in trends)) / len(runs)
-    verdict = HOLDS if slope > margin else FAILS if slope < -margin else UNTOLD
     ends = ", ".join(
         f"seed {run.seed} {run.metrics['best_val_loss']:.3f} (epoch {run.metrics['best_epoch']}), "
         f"then {run.history['val_loss'][-1]:.3f}"
         for run in runs
     )
+    if not falls:
+        return Finding(FAILS, f"training loss does not fall after the best epoch; {ends}")
+    if not known:
+        late = all(_unfinished_at(run) for run in runs)
+        return Finding(
+            FAILS if late else UNTOLD, f"too few epochs follow the lowest validation losses; {ends}"
+        )
+    slope, margin = metrics.mean_trend(known)
+    verdict = HOLDS if slope > margin else FAILS if slope < -margin else UNTOLD
+    if verdict == HOLDS and len(known) < len(runs):
+        verdict = UNTOLD
     return Finding(
         verdict,
         f"after its lowest stretch validation loss changes by {1000 * slope:+.1f} thousandths an "
         f"epoch, give or take {1000 * margin:.1f} (95 %), while training loss falls; {ends}",
     )
+
+
+def _unfinished_at(run: Result) -> bool:
+    epochs = len(run.history["val_loss"])
+    return run.metrics["best_epoch"] > epochs - metrics.last_epochs(epochs)
+
+
+def _gap(run: Result) -> float:
+    """By how much validation loss ends above training loss."""
+    return run.history["val_loss"][-1] - run.history["loss"][-1]
+
+
+def _ends_apart(run: Result) -> tuple[bool, str]:
+    best = run.metrics["best_epoch"] - 1
+    at_best = run.history["val_loss"][best] - run.history["loss"][best]
+    why = (
+        f"validation loss is {_gap(run):.3f} above training loss at the end, {at_best:.3f} at best"
+    )
+    return _gap(run) > APART, why
+
+
+def _suppresses(evidence: Evidence) -> Finding:
+    gaps = [[_gap(run) for run in evidence.runs(recipe)] for recipe in (FIRST, AUGMENTED)]
+    before, after = (", ".join(f"{gap:+.3f}" for gap in each) for each in gaps)
+    text = f"validation loss ends {before} above training loss without augmentation, {after} with"
+    if max(gaps[1]) < NEARLY * min(gaps[0]):
+        return Finding(HOLDS, text)
+    return Finding(FAILS if min(gaps[1]) > max(gaps[0]) else UNTOLD, text)
 
 
 def _ends_equal(run: Result) -> tuple[bool, str]:
@@ -148,11 +185,20 @@ def _ends_equal(run: Result) -> tuple[bool, str]:
     return apart < NEARLY, why
 
 
-def _unfinished(run: Result) -> tuple[bool, str]:
-    val_loss = run.history["val_loss"]
-    best = metrics.best_epoch(val_loss)
-    last = metrics.last_epochs(len(val_loss))
-    return best > len(val_loss) - last, f"best epoch {best} of {len(val_loss)}"
+def _unfinished(evidence: Evidence) -> Finding:
+    runs = evidence.runs(AUGMENTED)
+    histories = [run.history["val_loss"] for run in runs]
+    trends = [metrics.trend(history[-len(history) // 3 :]) for history in histories]
+    if None in trends:
+        return Finding(UNTOLD, "there are too few epochs")
+    slope, margin = metrics.mean_trend(trends)
+    verdict = HOLDS if slope < -margin else FAILS if slope > margin else UNTOLD
+    best = ", ".join(str(run.metrics["best_epoch"]) for run in runs)
+    return Finding(
+        verdict,
+        f"over the last third validation loss changes by {1000 * slope:+.1f} thousandths an epoch, "
+        f"give or take {1000 * margin:.1f} (95 %); best epoch {best} of {len(histories[0])}",
+    )
 
 
 def _learns_nothing(run: Result) -> tuple[bool, str]:
@@ -180,29 +226,35 @@ def _calls_all_airplane(evidence: Evidence) -> Finding:
         f"{name or 'no single class'} with seed {run.seed}"
         for name, run in zip(names, evidence.runs(COLLAPSING), strict=True)
     )
-    if set(names) == {"airplane"}:
+    if not any(names):
+        return Finding(FAILS, said)
+    if set(names) == {"airplane"} and len(names) >= 3:
         return Finding(HOLDS, said)
-    return Finding(UNCHECKABLE, f"which class it is, is up to the seed: here {said}")
+    return Finding(UNCHECKABLE, f"which class it is, may be up to the seed: here {said}")
 
 
 def _passes_earlier_best(evidence: Evidence) -> Finding:
     reported, earlier = 28, evidence.mean(AUGMENTED, "best_val_loss")
     spread = evidence.spread("best_val_loss")
-    margin = spread.margin(len(evidence.runs(AUGMENTED))) if spread else 0.0
     histories = [run.history["val_loss"] for run in evidence.runs(LONGER)]
     passed = [_first_below(history, earlier) for history in histories]
+    said = f"validation loss passes {earlier:.3f} at epoch {', '.join(map(_epoch, passed))}"
+    measured = None if math.inf in passed else float(np.mean(passed))
+    if spread is None:
+        return Finding(UNTOLD, f"{said}; {numbers.UNKNOWN_SPREAD}", reported, measured)
+    margin = spread.margin(len(evidence.runs(AUGMENTED)))
     soonest = min(_first_below(history, earlier + margin) for history in histories)
     latest = max(_first_below(history, earlier - margin) for history in histories)
-    said = ", ".join("never" if epoch == math.inf else str(epoch) for epoch in passed)
-    end = "never" if latest == math.inf else latest
     text = (
-        f"validation loss passes {earlier:.3f} at epoch {said}; that loss is sure to {margin:.3f}, "
-        f"so from {soonest} to {end}"
+        f"{said}; that loss is sure to {margin:.3f}, so from {_epoch(soonest)} to {_epoch(latest)}"
     )
-    measured = None if math.inf in passed else float(np.mean(passed))
     if not soonest <= reported <= latest:
         return Finding(FAILS, text, reported, measured)
     return Finding(HOLDS if latest - soonest <= 10 else UNTOLD, text, reported, measured)
+
+
+def _epoch(epoch: float) -> str:
+    return "never" if epoch == math.inf else f"{epoch:.0f}"
 
 
 def _first_below(losses: list[float], bound: float) -> float:
@@ -225,6 +277,8 @@ def _confused(recipe: str, one: str, other: str, most: int | None = None):
 
 
 def _test_split(evidence: Evidence) -> Finding:
+    if not evidence.results:
+        return Finding(UNCHECKABLE, "there is no finished run")
     test = next(iter(evidence.results.values()))[0].metrics["test"]
     counts = {row["count"] for row in test["per_class"]}
     verdict = HOLDS if test["num_images"] == 10_000 and counts == {1000} else FAILS
@@ -238,7 +292,6 @@ _SETTING = [
         "There are 10,000 test images, 1,000 of each of ten classes.",
         "Task 1; Adding Adam Optimizer",
         _test_split,
-        (ADAM,),
     ),
     Claim(
         "setting/pooling",
@@ -252,17 +305,30 @@ _SETTING = [
     ),
     Claim(
         "setting/rate",
-        "The first run's learning rate.",
-        f"0.02: {BEFORE}, first paragraph; 0.01: Task 1, and {AFTER}, first paragraph",
+        "The first run's learning rate; the second run differs from it by augmentation alone.",
+        f"0.02: {BEFORE}, first paragraph; 0.01: Task 1, and for the second run {AFTER}, first "
+        "paragraph",
         _said(
-            CONTRADICTED, "one run has two rates; the readings every-block and rate-0.02 try both"
+            CONTRADICTED,
+            "the first run has two rates, the second 0.01; the readings every-block and rate-0.02 "
+            "try both",
         ),
     ),
     Claim(
-        "setting/identical",
-        "The second run differs from the first by its augmentation alone.",
-        f"{AFTER}, first paragraph; {BEFORE}, first paragraph",
-        _said(CONTRADICTED, "its rate is given as 0.01, that of the first run as 0.02"),
+        "setting/no-early-overfitting",
+        "Up to its best epoch, the sixth, the first run shows no sign of overfitting.",
+        f"{BEFORE}, first and second paragraph",
+        _said(
+            CONTRADICTED,
+            "there its losses are given as 0.678 and 0.250, a gap that the study calls "
+            "significant; or the training loss is of another epoch",
+        ),
+    ),
+    Claim(
+        "setting/network-looked-into",
+        "Task 2 looks into the trained network of Task 1.",
+        "Task 2, Feature Maps",
+        _said(UNCHECKABLE, "which of five it is, is not said; the Adam run at 0.001 is taken here"),
     ),
     Claim(
         "setting/kept-hyperparameters",
@@ -286,15 +352,22 @@ _STATEMENTS = {
             (FIRST,),
         ),
         Claim(
+            f"{FIRST}/gap",
+            "Its training and validation losses are far apart.",
+            f"{BEFORE}, second paragraph",
+            _each(FIRST, _ends_apart),
+            (FIRST,),
+        ),
+        Claim(
             f"{FIRST}/strongest",
-            "Its strongest classes are ship, truck and frog, in this order.",
+            "Its strongest classes are ship, truck and frog.",
             f"{BEFORE}, third paragraph",
             numbers.strongest(FIRST, ("ship", "truck", "frog")),
             (FIRST,),
         ),
         Claim(
             f"{FIRST}/weakest",
-            "Its weakest classes are bird, dog and cat, in this order.",
+            "Its weakest classes are bird, dog and cat.",
             f"{BEFORE}, third paragraph",
             numbers.weakest(FIRST, ("bird", "dog", "cat")),
             (FIRST,),
@@ -316,6 +389,13 @@ _STATEMENTS = {
             (AUGMENTED,),
         ),
         Claim(
+            f"{AUGMENTED}/suppresses-overfitting",
+            "Augmentation suppresses overfitting.",
+            f"{AFTER}, second paragraph",
+            _suppresses,
+            (FIRST, AUGMENTED),
+        ),
+        Claim(
             f"{AUGMENTED}/gain",
             "Augmentation gains 4 points of test accuracy.",
             f"{AFTER}, second paragraph",
@@ -326,7 +406,7 @@ _STATEMENTS = {
             f"{AUGMENTED}/unfinished",
             "After 25 epochs the augmented network has not converged yet.",
             AFTER_FIGURE.format("first"),
-            _each(AUGMENTED, _unfinished),
+            _unfinished,
             (AUGMENTED,),
         ),
     ],
@@ -354,7 +434,7 @@ _STATEMENTS = {
         ),
         Claim(
             f"{LONGER}/strongest",
-            "Its strongest classes are frog, truck and automobile, in this order.",
+            "Its strongest classes are frog, truck and automobile.",
             AFTER_FIGURE.format("third"),
             numbers.strongest(LONGER, ("frog", "truck", "automobile")),
             (LONGER,),
@@ -368,7 +448,7 @@ _STATEMENTS = {
         ),
         Claim(
             f"{LONGER}/weakest",
-            "Its weakest classes are cat, dog and deer, in this order.",
+            "Its weakest classes are cat, dog and deer.",
             AFTER_FIGURE.format("third"),
             numbers.weakest(LONGER, ("cat", "dog", "deer")),
             (LONGER,),
@@ -389,6 +469,12 @@ _STATEMENTS = {
             AFTER_FIGURE.format("third"),
             numbers.class_gain(AUGMENTED, LONGER, "cat", 0.12),
             (AUGMENTED, LONGER),
+        ),
+        Claim(
+            f"{LONGER}/cat-by-regularization",
+            "It is the stronger regularization that helped cat to 64 %.",
+            f"{AFTER_FIGURE.format('third')}; {BEFORE}, third paragraph",
+            _said(CONTRADICTED, "with less of it, in the first run, cat is given 68 %"),
         ),
         Claim(
             f"{LONGER}/cause",
@@ -433,7 +519,7 @@ _STATEMENTS = {
         ),
         Claim(
             f"{ADAM}/bird-airplane",
-            "The network takes birds and airplanes for each other, more than other pairs.",
+            "The network takes birds and airplanes for each other, more than pairs on average.",
             "Task 2, last paragraph",
             _confused(ADAM, "bird", "airplane"),
             (ADAM,),
@@ -459,8 +545,8 @@ _LAYER = [
     ),
     Claim(
         "layer/one-far-above",
-        "One filter's best activation stands far above the others' (in the study filter 16's, "
-        "10.905).",
+        "One filter's best activation stands far above the others' (in the study, 10.905 against "
+        "2.870 and 2.204 of two more).",
         "Task 2, paragraph on filter 16",
         layers.one_far_above(ADAM),
         (ADAM,),
@@ -511,7 +597,11 @@ _LAYER = [
         "layer/notably-higher",
         "Filter 8's activations are notably higher than filter 1's.",
         "Task 2, paragraph on filter 8; paragraph on filter 1",
-        _said(CONTRADICTED, "they begin at 1.881, those of filter 1 at 1.936"),
+        _said(
+            UNCHECKABLE,
+            "filters of another seed are others; in the study those of filter 8 are from 1.881 to "
+            "2.870, those of filter 1 from 1.936 to 2.204",
+        ),
     ),
     Claim(
         "layer/figure",

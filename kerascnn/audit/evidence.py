@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn import filters
-from kerascnn.metrics import Spread, sampling_margin
-from kerascnn.results import Result, spread_of
+from kerascnn.metrics import Spread
+from kerascnn.results import Result, class_scale, spread_of
 from kerascnn.run import Run
 from kerascnn.subject import RUN_LAYERS, Subject
 
@@ -47,7 +47,8 @@ class Evidence:
 
     Args:
         results: recipe's name to results, see `find_results`.
-        others: results of another reading, to tell the spread of seeds where this one has too few.
+        others: results of another reading, to tell the spread of seeds where this one has too few;
+            a run that is in both counts once.
         look: gives the `Layer` of a run.
     """
 
@@ -58,7 +59,11 @@ class Evidence:
         look: Callable[[Run], Layer] | None = None,
     ):
         self.results, self._look = results, look
-        also = {f"also {name}": runs for name, runs in (others or {}).items()}
+        own = {run.run.path for runs in results.values() for run in runs}
+        also = {
+            f"also {name}": [run for run in runs if run.run.path not in own]
+            for name, runs in (others or {}).items()
+        }
         self._for_spread, self._spreads, self._layers = results | also, {}, {}
 
     def runs(self, recipe: str) -> list[Result]:
@@ -82,21 +87,19 @@ class Evidence:
         return self._spreads[quantity]
 
     def margin(self, recipe: str, quantity: str) -> float | None:
-        """How far one more run may lie from the mean of these, 95 %: seeds and sampled images.
+        """How far one more run may lie from the mean of these, 95 %, by the spread of seeds.
 
-        The study has the very same test images; to count their sampling error as well is on the
-        generous side. None where the spread of seeds is not known.
+        That the test images are a sample does not count: the study has the very same ones. None
+        where the spread is not known.
         """
         if quantity == "accuracy" and all(run.has_collapsed for run in self.runs(recipe)):
             return 0.0  # it is the share of one class, whatever the seed
         values, spread = self.values(recipe, quantity), self.spread(quantity)
         if spread is None or not values:
             return None
-        margin = spread.margin(len(values))
-        if quantity.startswith("class ") or quantity == "accuracy":
-            share = min(1.0, max(0.0, self.mean(recipe, quantity)))
-            margin = math.hypot(margin, sampling_margin(share, self._count(recipe, quantity)))
-        return margin
+        is_class = quantity.startswith("class ")
+        scale = class_scale(self.mean(recipe, quantity)) if is_class else 1.0
+        return scale * spread.margin(len(values))
 
     def difference_margin(self, a: str, b: str, num_new: float = 1) -> float | None:
         """How far the difference of test accuracy (b less a) may lie from the one measured, 95 %.
@@ -108,8 +111,7 @@ class Evidence:
         spread = self.spread("accuracy")
         if spread is None:
             return None
-        margins = [spread.margin(len(self.runs(recipe)), num_new) for recipe in (a, b)]
-        return math.hypot(*margins, self._paired_sampling(a, b))
+        return math.hypot(*(spread.margin(len(self.runs(recipe)), num_new) for recipe in (a, b)))
 
     def layers(self, recipe: str) -> list[tuple[Result, Layer]]:
         """The first layer of each run of a recipe."""
@@ -119,21 +121,6 @@ class Evidence:
         if result.run.path not in self._layers:
             self._layers[result.run.path] = self._look(result.run)
         return self._layers[result.run.path]
-
-    def _count(self, recipe: str, quantity: str) -> int:
-        test = self.runs(recipe)[0].metrics["test"]
-        rows = {f"class {row['name']}": row["count"] for row in test["per_class"]}
-        return rows.get(quantity, test["num_images"])
-
-    def _paired_sampling(self, a: str, b: str) -> float:
-        """Sampling error of a difference on the same images, 95 %, of the first run of each."""
-        right = []
-        for recipe in (a, b):
-            stored = self.runs(recipe)[0].run.read_predictions()
-            right.append((stored["predictions"] == stored["labels"]).astype("float64"))
-        if len(right[0]) != len(right[1]):
-            return math.inf
-        return 1.96 * float(np.std(right[1] - right[0])) / math.sqrt(len(right[0]))
 
 
 class FirstLayers:

@@ -73,9 +73,16 @@ def seeds(count: int) -> str:
     return f"{count} seeds" if count > 1 else "1 seed"
 
 
-def unanimous(answers: list[tuple[bool, str]]) -> Finding:
-    """A finding from a yes or no of each run, each with its reason: holds for all, or for none."""
-    yes = sum(answer for answer, _ in answers)
-    verdict = HOLDS if yes == len(answers) else UNTOLD if yes else FAILS
-    count = "" if len(answers) == 1 else f"in {yes} of {len(answers)} runs: "
+def unanimous(answers: list[tuple[bool | None, str]], unknown: str = UNTOLD) -> Finding:
+    """A finding from the answer of each run, with its reason: yes, no, or None where it has none.
+
+    It holds where all say yes, and does not where all say no; `unknown` is the verdict where none
+    can say.
+    """
+    given = {answer for answer, _ in answers}
+    verdict = UNTOLD
+    if len(given) == 1:
+        verdict = {True: HOLDS, False: FAILS, None: unknown}[given.pop()]
+    yes = sum(answer is True for answer, _ in answers)
+    count = "by one seed: " if len(answers) == 1 else f"in {yes} of {len(answers)} runs: "
     return Finding(verdict, count + "; ".join(reason for _, reason in answers))

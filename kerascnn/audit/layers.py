@@ -6,15 +6,18 @@ Filters of two seeds cannot be compared by their number, so each is one about th
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 
 from kerascnn import filters
 from kerascnn.audit.evidence import Evidence, Layer
-from kerascnn.audit.finding import UNCHECKABLE, Finding, percent, unanimous
+from kerascnn.audit.finding import UNCHECKABLE, UNTOLD, Finding, percent, unanimous
+from kerascnn.audit.numbers import SURE
 from kerascnn.results import Result
 
 Check = Callable[[Evidence], Finding]
+Answer = tuple[bool | None, str]
 BLUE = "blueness in the border"
 TOP = 5
 THREE = ("automobile", "frog", "ship")
@@ -22,14 +25,18 @@ THREE = ("automobile", "frog", "ship")
 MOSTLY = 4
 # On blue: bluer in the border than nine of ten test images.
 BLUER_THAN = 0.9
+# A class, or being of one class, matters from this probability of superiority on.
+SUPERIOR = 0.6
 # "Far above": this many times as high as the next filter's.
 FAR = 2.0
+# In the study the highest of three filters is so many times as high as the next.
+OF_THREE = 10.905 / 2.870
 
 
 def airplanes_on_blue(recipe: str) -> Check:
     """Whether there is a filter whose five best images are mostly airplanes, all on blue."""
 
-    def answer(layer: Layer) -> tuple[bool, str]:
+    def answer(layer: Layer) -> Answer:
         found = _filters_of_airplanes_on_blue(layer)
         if not found:
             counts = [_count(layer, index, ("airplane",)) for index in range(_num_filters(layer))]
@@ -40,44 +47,59 @@ def airplanes_on_blue(recipe: str) -> Check:
 
 
 def background_not_class(recipe: str) -> Check:
-    """Whether such filters follow the blue, and not airplanes among images alike in it."""
+    """Whether such a filter follows the blue, and not airplanes among images alike in it."""
 
-    def answer(layer: Layer) -> tuple[bool, str]:
+    def answer(layer: Layer) -> Answer:
         found = _filters_of_airplanes_on_blue(layer)
         if not found:
-            return False, "there is no such filter"
+            return None, "there is no such filter"
         explained = [_explain(layer, index) for index in found]
-        holds = any(row["is_blue"] and row["is_no_class"] for row in explained)
+        answers = {row["answer"] for row in explained}
+        holds = True if True in answers else None if None in answers else False
         return holds, "; ".join(row["text"] for row in explained)
 
-    return _of_each(recipe, answer)
+    return _of_each(recipe, answer, unknown=UNCHECKABLE)
 
 
 def one_far_above(recipe: str) -> Check:
-    """Whether the highest mean activation of one filter is far above the next one's."""
+    """Whether the highest mean activation of one filter is far above those of all others.
 
-    def answer(layer: Layer) -> tuple[bool, str]:
+    The study compares three filters; how often three drawn at random lie as far apart stands in the
+    evidence.
+    """
+
+    def answer(layer: Layer) -> Answer:
         highest = layer.scores.max(axis=0)
         order = np.argsort(-highest, kind="stable")
         first, second = (float(highest[index]) for index in order[:2])
+        share = _share_of_threes(highest)
         why = (
             f"filter {order[0] + 1} reaches {first:.2f}, the next {second:.2f}, the median filter "
-            f"{np.median(highest):.2f}"
+            f"{np.median(highest):.2f}; of three filters drawn at random one is as far above as in "
+            f"the study in {percent(share, 0)} of cases"
         )
-        return first >= FAR * second, why
+        if first >= FAR * second > 0:
+            return True, why
+        return (False if share < 1 - SURE else None), why
 
     return _of_each(recipe, answer)
+
+
+def _share_of_threes(highest: np.ndarray) -> float:
+    threes = np.array(list(combinations(highest, 3)))
+    threes.sort(axis=1)
+    return float((threes[:, 2] >= OF_THREE * np.maximum(threes[:, 1], 1e-12)).mean())
 
 
 def airplanes_and_birds(recipe: str) -> Check:
     """Whether there is a filter of airplanes and birds that are darker than a bright background."""
 
-    def answer(layer: Layer) -> tuple[bool, str]:
+    def answer(layer: Layer) -> Answer:
         of_classes = [
             index
             for index in range(_num_filters(layer))
             if _count(layer, index, ("airplane", "bird")) == TOP
-            and _count(layer, index, ("bird",)) > 0
+            and 0 < _count(layer, index, ("bird",)) < TOP
         ]
         found = [index for index in of_classes if _is_dark_on_bright(layer, layer.top(index, TOP))]
         if found:
@@ -89,7 +111,7 @@ def airplanes_and_birds(recipe: str) -> Check:
 
 
 def maps_differ(recipe: str) -> Check:
-    """Whether an image of each class is right, and their mean activations differ in each filter."""
+    """Whether an image of each class is right, and most filters answer the three differently."""
 
     def check(evidence: Evidence) -> Finding:
         answers = [_differ(run, layer) for run, layer in evidence.layers(recipe)]
@@ -98,7 +120,7 @@ def maps_differ(recipe: str) -> Check:
     return check
 
 
-def _differ(run: Result, layer: Layer) -> tuple[bool, str]:
+def _differ(run: Result, layer: Layer) -> Answer:
     predictions = run.run.read_predictions()["predictions"]
     labels = [layer.label(name) for name in THREE]
     right = [np.flatnonzero((layer.labels == label) & (predictions == label)) for label in labels]
@@ -106,12 +128,14 @@ def _differ(run: Result, layer: Layer) -> tuple[bool, str]:
         return False, f"seed {run.seed}: not each class has an image that is right"
     images = [int(each[0]) for each in right]
     alive = layer.scores[:, np.ptp(layer.scores, axis=0) > 0]
+    if not alive.shape[1]:
+        return False, f"seed {run.seed}: no filter is alive"
     apart = np.ptp(alive[images], axis=0) / np.ptp(alive, axis=0)
     why = (
         f"test images {', '.join(map(str, images))} differ in {int((apart > 0).sum())} of "
         f"{len(apart)} live filters, by {percent(apart.mean(), 0)} of the range on average"
     )
-    return bool((apart > 0).all()), f"seed {run.seed}: {why}"
+    return bool((apart > 0).mean() > 0.5), f"seed {run.seed}: {why}"
 
 
 def profiles_tell_classes(recipe: str) -> Check:
@@ -121,7 +145,7 @@ def profiles_tell_classes(recipe: str) -> Check:
     all images, for pairs drawn at random.
     """
 
-    def answer(layer: Layer) -> tuple[bool, str]:
+    def answer(layer: Layer) -> Answer:
         chosen = np.isin(
             layer.labels, [layer.label(name) for name in ("automobile", "frog", "ship")]
         )
@@ -137,7 +161,7 @@ def profiles_tell_classes(recipe: str) -> Check:
             f"{np.median(alike[~same]):.2f} between; a pair of one class is the more alike one in "
             f"{percent(superior, 0)} of cases"
         )
-        return superior >= filters.NO_HIGHER, why
+        return superior >= SUPERIOR, why
 
     return _of_each(recipe, answer)
 
@@ -157,10 +181,10 @@ def values(recipe: str) -> Check:
     return check
 
 
-def _of_each(recipe: str, answer: Callable[[Layer], tuple[bool, str]]) -> Check:
+def _of_each(recipe: str, answer: Callable[[Layer], Answer], unknown: str = UNTOLD) -> Check:
     def check(evidence: Evidence) -> Finding:
         asked = [(run, answer(layer)) for run, layer in evidence.layers(recipe)]
-        return unanimous([(yes, f"seed {run.seed}: {why}") for run, (yes, why) in asked])
+        return unanimous([(yes, f"seed {run.seed}: {why}") for run, (yes, why) in asked], unknown)
 
     return check
 
@@ -191,15 +215,18 @@ def _filters_of_airplanes_on_blue(layer: Layer) -> list[int]:
 
 def _explain(layer: Layer, index: int) -> dict[str, object]:
     scores = layer.scores[:, index]
-    correlations = filters.rank_correlations(scores, layer.properties)
-    rho = max(rho for name, rho in correlations.items() if name.startswith("blueness"))
+    rho = filters.rank_correlations(scores, {BLUE: layer.properties[BLUE]})[BLUE]
     is_airplane = layer.labels == layer.label("airplane")
     given = filters.superiority(scores, is_airplane, layer.properties[BLUE])
+    answer = None
+    if rho < filters.FOLLOWS or given["low"] >= SUPERIOR:
+        answer = False
+    elif given["high"] < SUPERIOR:
+        answer = True
     return {
-        "is_blue": rho >= filters.FOLLOWS,
-        "is_no_class": given["high"] < filters.NO_HIGHER,
-        "text": f"filter {index + 1}: blueness rho {rho:.2f}; among images with borders alike in "
-        f"blueness an airplane scores higher in {percent(given['probability'], 0)} of cases (95 %: "
+        "answer": answer,
+        "text": f"filter {index + 1}: {BLUE} rho {rho:.2f}; among images alike in it an airplane "
+        f"scores higher in {percent(given['probability'], 0)} of cases (95 %: "
         f"{100 * given['low']:.0f} to {percent(given['high'], 0)}; 50 %: no matter)",
     }
 
