@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import heapq
 import os
 import signal
 import statistics
@@ -10,15 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerascnn.errors import RunError
 from kerascnn.readings import Reading
 from kerascnn.recipe import Recipe
-from kerascnn.results import find_same
+from kerascnn.results import find_same, is_finished, trains_as
 from kerascnn.run import Run
 
 POLL_SECONDS = 0.5
@@ -85,12 +87,11 @@ class Reproduction:
         data_dir: Path | None = None,
     ):
         self.runs_dir, self.data_dir = runs_dir, data_dir
+        self.jobs: list[Job] = []
         # All recipes with one seed come before the next seed: stopped early, each was tried.
-        wanted = [reading.resolve(recipe, seed) for seed in seeds for recipe in recipes]
-        self.jobs = [Job(recipe, run=find_same(runs_dir, recipe)) for recipe in wanted]
-        for job in self.jobs:
-            if job.run and job.run.status == "finished":
-                job.state = "there"
+        for wanted in (reading.resolve(recipe, seed) for seed in seeds for recipe in recipes):
+            if not any(trains_as(job.recipe, wanted) for job in self.jobs):
+                self.jobs.append(self._look_for(Job(wanted)))
         self._running: dict[int, _Process] = {}
 
     @property
@@ -115,7 +116,8 @@ class Reproduction:
                 self._reap()
             watch(self)
         finally:
-            self._stop()
+            with _deaf():
+                self._stop()
 
     def seconds_left(self, num_jobs: int) -> float | None:
         """Seconds until the last run ends, if epochs go on as they lately did; None if unknown."""
@@ -124,25 +126,47 @@ class Reproduction:
             recent = [s for job in self.jobs for s in job.epoch_seconds[-RECENT_EPOCHS:]]
         if not recent:
             return None
-        left = [job.epochs - len(job.epoch_seconds) for job in self.jobs if self._is_open(job)]
-        # No run can be shared out, so the longest is a bound of its own.
-        at_once = min(num_jobs, len(left)) or 1
-        return statistics.median(recent) * max(max(left, default=0), sum(left) / at_once)
+        each = statistics.median(recent)
+        # Those that run go on; each of the others takes the place that is free first.
+        busy = sorted(self._epochs_left(job) for job in self._active())
+        free_at = [0] * (num_jobs - len(busy)) + busy
+        for job in self.jobs:
+            if job.state == "waiting":
+                heapq.heapreplace(free_at, free_at[0] + self._epochs_left(job))
+        return each * max(free_at)
 
     def _active(self) -> list[Job]:
         return [self.jobs[index] for index in self._running]
 
     @staticmethod
-    def _is_open(job: Job) -> bool:
-        return job.state in ("waiting", "running")
+    def _epochs_left(job: Job) -> int:
+        return job.epochs - len(job.epoch_seconds)
+
+    def _look_for(self, job: Job) -> Job:
+        """Find the run of a job, which another process may have made by now."""
+        job.run = find_same(self.runs_dir, job.recipe)
+        if job.run and is_finished(job.run):
+            job.state = "there"
+        return job
 
     def _fill(self, num_jobs: int) -> bool:
         """Start what there is room for; whether anything is left to wait for."""
         for index, job in enumerate(self.jobs):
-            if len(self._running) < num_jobs and job.state == "waiting":
-                job.state = "running"
-                self._running[index] = _Process(job, self.runs_dir, self.data_dir, num_jobs)
+            if len(self._running) >= num_jobs or job.state != "waiting":
+                continue
+            if self._look_for(job).state == "waiting":
+                self._start(index, num_jobs)
         return bool(self._running)
+
+    def _start(self, index: int, num_jobs: int) -> None:
+        job = self.jobs[index]
+        waiting = sum(each.state in ("waiting", "running") for each in self.jobs)
+        try:
+            with _deaf():  # or a process could run that nobody knows of
+                process = _Process(job, self.runs_dir, self.data_dir, min(num_jobs, waiting))
+                self._running[index], job.state = process, "running"
+        except OSError as error:
+            job.state, job.message = "failed", f"no process can be started: {error.strerror}."
 
     def _reap(self) -> None:
         for index, process in list(self._running.items()):
@@ -151,8 +175,8 @@ class Reproduction:
             if (status := process.popen.poll()) is None:
                 continue
             del self._running[index]
-            last_words = process.close()
-            job.state, job.message = ("failed", last_words) if status else ("done", "")
+            said = process.close()
+            job.state, job.message = ("failed", _why(status, said)) if status else ("done", "")
 
     def _stop(self) -> None:
         """Have what still runs store its state and end."""
@@ -166,47 +190,80 @@ class Reproduction:
 
 
 class _Process:
-    """`kerascnn run` or `kerascnn resume` of one job."""
+    """`kerascnn run`, `resume` or `evaluate` of one job."""
 
-    def __init__(self, job: Job, runs_dir: Path, data_dir: Path | None, num_jobs: int):
+    def __init__(self, job: Job, runs_dir: Path, data_dir: Path | None, at_a_time: int):
         self.directory = tempfile.TemporaryDirectory(prefix="kerascnn-")
-        if job.run:
-            command = ["resume", str(job.run.path)]
-        else:
+        self.log_path = Path(self.directory.name, "log")
+        command = self._command(job, runs_dir)
+        command += ["--json"] + (["--data-dir", str(data_dir)] if data_dir else [])
+        try:
+            with self.log_path.open("wb") as log:
+                self.popen = subprocess.Popen(
+                    [sys.executable, "-m", "kerascnn", *command],
+                    env=_environment(at_a_time),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    # Ctrl-C reaches this process alone, which then ends the others.
+                    start_new_session=True,
+                    preexec_fn=functools.partial(_as_child, os.getpid()),
+                )
+        except OSError:
+            self.directory.cleanup()
+            raise
+
+    def _command(self, job: Job, runs_dir: Path) -> list[str]:
+        if not job.run:
             recipe_path = Path(self.directory.name, "recipe.toml")
             recipe_path.write_text(job.recipe.to_toml(), "utf-8")
-            command = ["run", str(recipe_path), "--runs-dir", str(runs_dir)]
-        command += ["--json"] + (["--data-dir", str(data_dir)] if data_dir else [])
-        self.log = open(Path(self.directory.name, "log"), "w+b")  # noqa: SIM115
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "kerascnn", *command],
-            env=_environment(num_jobs),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self.log,
-            # Ctrl-C reaches this process alone, which then ends the others.
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
+            return ["run", str(recipe_path), "--runs-dir", str(runs_dir)]
+        # Of one that is trained, figures are missing or damaged.
+        is_trained = job.run.status in ("trained", "finished")
+        return ["evaluate" if is_trained else "resume", str(job.run.path)]
 
-    def close(self) -> str:
-        """Tidy up; the last line that the process wrote."""
-        self.log.seek(0)
-        lines = self.log.read().decode("utf-8", "replace").split("\n")
-        self.log.close()
+    def close(self) -> list[str]:
+        """Tidy up; the lines that the process wrote on standard error."""
+        lines = self.log_path.read_text("utf-8", "replace").split("\n")
         self.directory.cleanup()
-        said = [line for line in lines if line.strip()]
-        return said[-1].removeprefix("Error: ") if said else "it said nothing"
+        return [line for line in lines if line.strip()]
 
 
-def _environment(num_jobs: int) -> dict[str, str]:
+def _why(status: int, said: list[str]) -> str:
+    """Why a process failed, by its exit status and what it said."""
+    if status < 0:
+        return f"its process was ended by signal {-status}."
+    errors = [line for line in said if line.startswith("Error: ")]
+    return (errors or said or ["it said nothing"])[-1].removeprefix("Error: ")
+
+
+def _environment(at_a_time: int) -> dict[str, str]:
     environment = dict(os.environ)
-    if num_jobs > 1:  # threads of several processes on one core would wait for each other
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_jobs)))
+    if at_a_time > 1:  # threads of several processes on one core would wait for each other
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // at_a_time)))
     return environment
 
 
-def _die_with_parent() -> None:
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM until the end."""
+    held, before = [], {}
+    with suppress(ValueError):  # not the main thread, which alone hears them
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in held[:1]:
+            signal.raise_signal(number)
+
+
+def _as_child(parent: int) -> None:
     """Where the kernel can (Linux), have it end this process when its parent is killed."""
     if _PRCTL:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed in between
+            os._exit(1)

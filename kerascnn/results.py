@@ -209,7 +209,8 @@ def _is_whole(measured: dict[str, object]) -> bool:
 def _can_go_on(run: Run) -> bool:
     try:
         run.read_history()
-        return run.read_record() is not None
+        is_trained = run.status in ("trained", "finished") and run.best_path.exists()
+        return is_trained or run.read_record() is not None
     except RunError:
         return False
 

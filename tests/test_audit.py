@@ -282,7 +282,7 @@ def test_confused_pair_is_ranked_among_all():
     make_run("runs", accuracies={"cat": 0.5})  # errors fall on the next class, deer
     assert verdict(f"{FIRST}/cat-dog") == FAILS
     found = CLAIMS[f"{FIRST}/cat-dog"].check(evidence())
-    assert found.evidence == "by one seed: seed 0: 0 images, pair 11 of 45; 51 on average"
+    assert found.evidence == "seed 0: 0 images, pair 11 of 45; 51 on average (one seed)"
 
 
 NUM_FILTERS = 4
@@ -493,6 +493,20 @@ def test_command_gives_the_same_as_the_function(kerascnn):
     status, output, _ = kerascnn("audit", "--json")
     assert status == 0
     assert json.loads(output) == audit("runs")
+
+
+def test_verdict_is_taken_whole_before_it_is_taken_as_a_part(kerascnn):
+    two_seeds(FIRST)
+    shown = json.loads(kerascnn("audit", "--verdict", "Holds", "--json")[1])["claims"]
+    assert {claim["verdict"] for claim in shown} == {HOLDS}
+    shown = json.loads(kerascnn("audit", "--verdict", "hold", "--json")[1])["claims"]
+    assert {claim["verdict"] for claim in shown} == {HOLDS, FAILS}
+
+
+def test_directory_that_is_missing_is_said_to_be(kerascnn):
+    status, _, remarks = kerascnn("audit", "--runs-dir", "nowhere")
+    assert status == 1
+    assert "There is no directory 'nowhere'" in remarks
 
 
 def test_command_knows_its_verdicts(kerascnn):

@@ -17,7 +17,7 @@ from kerascnn.cli.study import parse_seeds
 from kerascnn.display import StudyDisplay, duration
 from kerascnn.errors import SelectionError
 from kerascnn.readings import DEFAULT, READINGS
-from kerascnn.reproduce import Job, Reproduction
+from kerascnn.reproduce import Job, Reproduction, _deaf, _why
 
 FIRST = load_recipe("sgd-lr0.01")
 # A run of two short epochs on images drawn here.
@@ -52,11 +52,61 @@ def test_reading_asks_for_runs_of_its_own():
     assert job.recipe.model.pool_after == (1,)
 
 
+def test_what_trains_alike_is_one_job():
+    alike = FIRST.with_values({"name": "other"})
+    assert len(plan([FIRST, FIRST, alike]).jobs) == 1
+
+
+def test_run_that_another_process_finished_meanwhile_is_not_repeated():
+    work = plan()
+    assert work.jobs[0].state == "waiting"
+    make_run("runs")
+    work.make()
+    assert work.jobs[0].state == "there"
+    assert len(list_runs()) == 1
+
+
+def test_damaged_run_does_not_stand_in_the_way():
+    damaged = make_run("runs")
+    (damaged.path / "history.csv").write_text("nonsense")
+    (job,) = plan().jobs
+    assert (job.state, job.run) == ("waiting", None)
+
+
+def test_process_that_was_killed_is_not_said_to_have_failed_by_its_title():
+    assert _why(-9, ["sgd-lr0.01 on shapes, 1 epochs"]) == "its process was ended by signal 9."
+    assert _why(1, ["Error: the disk is full", "bye"]) == "the disk is full"
+    assert _why(1, []) == "it said nothing"
+
+
+def test_process_that_cannot_be_started_fails_alone(monkeypatch):
+    def refuse(*arguments, **settings):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    work = plan()
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    work.make()
+    assert work.failed[0].message == "no process can be started: Resource temporarily unavailable."
+
+
+def test_interrupt_is_held_back_until_it_is_known_what_runs():
+    done = []
+
+    def start():
+        with _deaf():
+            signal.raise_signal(signal.SIGINT)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done
+
+
 def test_time_left_is_that_of_recent_epochs_and_of_the_longest_run():
     make_run("runs", seed=0)  # 25 epochs of a second each
     work = plan([FIRST, load_recipe("adam-lr0.001")], (0, 1))
     assert work.seconds_left(1) == 50 + 25 + 50
-    assert work.seconds_left(2) == 62.5
+    assert work.seconds_left(2) == 75  # 50 beside 25, and another 50 after that
     assert work.seconds_left(8) == 50
 
 
@@ -147,9 +197,15 @@ def test_run_that_fails_does_not_stop_the_others(kerascnn):
         (("--seeds", "many"), "not a number of seeds"),
         (("sgd-lr0.01", "--set", "train.epoch=3"), "train.epochs"),
         (("adam-lr0.001", "--reading", "momentum-0.9"), "says nothing about adam-lr0.001"),
+        (("--reading", "last-epoch"), "has no runs of its own"),
+        (("--set", "train.seed=9"), "--seeds chooses seeds"),
+        (("--set", "name=x"), "has no place here"),
+        (("--dataset", "shapes", "--runs-dir", "a-file"), "No run can be made in 'a-file'"),
+        (("--data-dir", "nowhere"), "nowhere"),
     ],
 )
 def test_wrong_use_is_one_line(kerascnn, arguments, said):
+    Path("a-file").write_text("")
     status, _, remarks = kerascnn("reproduce", *arguments)
     assert status == 1
     assert said in remarks

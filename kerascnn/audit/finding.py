@@ -84,5 +84,7 @@ def unanimous(answers: list[tuple[bool | None, str]], unknown: str = UNTOLD) -> 
     if len(given) == 1:
         verdict = {True: HOLDS, False: FAILS, None: unknown}[given.pop()]
     yes = sum(answer is True for answer, _ in answers)
-    count = "by one seed: " if len(answers) == 1 else f"in {yes} of {len(answers)} runs: "
-    return Finding(verdict, count + "; ".join(reason for _, reason in answers))
+    reasons = "; ".join(reason for _, reason in answers)
+    if len(answers) == 1:
+        return Finding(verdict, f"{reasons} (one seed)")
+    return Finding(verdict, f"in {yes} of {len(answers)} runs: {reasons}")

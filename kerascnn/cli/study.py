@@ -17,6 +17,7 @@ from kerascnn.cli.output import (
     print_json,
     remark,
 )
+from kerascnn.cli.report import write_report
 
 
 def complete_reading(incomplete: str) -> list[str]:
@@ -62,40 +63,29 @@ def reproduce(
     the same command again. At the end report.html in the directory of the runs shows them all.
     """
     from kerascnn.backend import require_backend
-    from kerascnn.cli.report import write_report
-    from kerascnn.cli.run import interruptible, with_absolute_folder
-    from kerascnn.errors import SelectionError
-    from kerascnn.readings import find_reading, recipes_of
-    from kerascnn.recipe import load_recipe, parse_setting
+    from kerascnn.cli.run import interruptible
     from kerascnn.reproduce import Reproduction
     from kerascnn.results import find_results, summarize
 
-    chosen = find_reading(reading)
+    chosen, wanted = _find_reading(reading), parse_seeds(seeds)
     given = {"data.dataset": dataset, "train.epochs": epochs}
-    values = dict(parse_setting(setting) for setting in set_ or [])
-    values |= {key: value for key, value in given.items() if value is not None}
-    wanted = parse_seeds(seeds)
-    loaded = [
-        with_absolute_folder(load_recipe(name).with_values(values))
-        for name in recipes or recipes_of(chosen)
-    ]
-    for recipe in loaded:
-        if not chosen.concerns(recipe.name):
-            raise SelectionError(f"Reading '{reading}' says nothing about {recipe.name}.")
+    values = _parse_settings(set_ or []) | {k: v for k, v in given.items() if v is not None}
+    loaded = _load_recipes(recipes, chosen, values)
     require_backend()
+    _check_places(loaded, runs_dir, data_dir)
     work = Reproduction(loaded, wanted, chosen, runs_dir, data_dir)
     with interruptible(f"the same command goes on with what is in {runs_dir}"):
         _show_making(work, jobs)
     found = find_results(runs_dir, chosen, loaded)
     rows = summarize(found)
-    audited = _audit(runs_dir, data_dir) if not values and rows else None
-    if rows:
-        runs = [result.run for results in found.values() for result in results]
-        write_report(runs, runs_dir / "report.html", audited, data_dir)
+    audited = _audit(runs_dir, data_dir) if rows and not values else None
     if json:
         print_json({"results": rows, "audit": audited, "failed": [job.name for job in work.failed]})
     else:
         _show_end(rows, audited, runs_dir)
+    if rows:
+        runs = [result.run for results in found.values() for result in results]
+        write_report(runs, runs_dir / "report.html", audited, data_dir)
     if work.failed:
         raise typer.Exit(1)
 
@@ -110,12 +100,16 @@ def audit(
 ) -> None:
     """Say of every statement of the study whether it holds, by the finished runs that are there."""
     from kerascnn.audit.finding import VERDICTS
-    from kerascnn.errors import SelectionError
+    from kerascnn.errors import RunError, SelectionError
 
-    if verdict and not any(verdict in each for each in VERDICTS):
+    wanted = [each for each in VERDICTS if (verdict or "").lower() in each]
+    wanted = [each for each in wanted if each == (verdict or "").lower()] or wanted
+    if not wanted:
         raise SelectionError(f"There is no verdict '{verdict}'; they are: {', '.join(VERDICTS)}.")
+    if not runs_dir.is_dir():
+        raise RunError(f"There is no directory '{runs_dir}'; `kerascnn reproduce` makes the runs.")
     audited = _audit(runs_dir, data_dir)
-    shown = [claim for claim in audited["claims"] if (verdict or "") in claim["verdict"]]
+    shown = [claim for claim in audited["claims"] if claim["verdict"] in wanted]
     if json:
         print_json(audited | {"claims": shown})
         return
@@ -146,6 +140,55 @@ def parse_seeds(text: str) -> list[int]:
     return list(range(numbers[0]))
 
 
+def _find_reading(name: str):
+    from kerascnn.errors import SelectionError
+    from kerascnn.readings import find_reading
+
+    reading = find_reading(name)
+    if reading.epoch is not None:
+        raise SelectionError(
+            f"Reading '{name}' has no runs of its own: `kerascnn audit` reads it off the others'."
+        )
+    return reading
+
+
+def _parse_settings(settings: list[str]) -> dict[str, object]:
+    from kerascnn.errors import SelectionError
+    from kerascnn.recipe import parse_setting
+
+    values = dict(parse_setting(setting) for setting in settings)
+    for key, instead in (("train.seed", "--seeds chooses seeds"), ("name", "recipes keep theirs")):
+        if key in values:
+            raise SelectionError(f"--set {key}=... has no place here: {instead}.")
+    return values
+
+
+def _load_recipes(names: list[str] | None, reading, values: dict[str, object]) -> list:
+    from kerascnn.cli.run import with_absolute_folder
+    from kerascnn.errors import SelectionError
+    from kerascnn.readings import recipes_of
+    from kerascnn.recipe import load_recipe
+
+    loaded = [load_recipe(name) for name in names or recipes_of(reading)]
+    for recipe in loaded:
+        if not reading.concerns(recipe.name):
+            raise SelectionError(f"Reading '{reading.name}' says nothing about {recipe.name}.")
+    return [with_absolute_folder(recipe.with_values(values)) for recipe in loaded]
+
+
+def _check_places(recipes: list, runs_dir: Path, data_dir: Path | None) -> None:
+    """Fail once and early rather than in each run; CIFAR-10 is decoded here for all of them."""
+    from kerascnn.cli.evaluate import load_with_progress
+    from kerascnn.errors import RunError
+
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"No run can be made in '{runs_dir}': {error.strerror}.") from None
+    for name in dict.fromkeys(recipe.data.dataset for recipe in recipes):
+        load_with_progress(name, data_dir)
+
+
 def _audit(runs_dir: Path, data_dir: Path | None) -> dict:
     from kerascnn.audit import audit as audit_runs
 
@@ -158,7 +201,8 @@ def _show_making(work, num_jobs: int) -> None:
 
     there = sum(job.state == "there" for job in work.jobs)
     begun = sum(job.state == "waiting" and job.run is not None for job in work.jobs)
-    remark(f"{len(work.jobs)} runs: {there} there, {begun} to go on with, in {work.runs_dir}")
+    count = f"{len(work.jobs)} runs" if len(work.jobs) != 1 else "1 run"
+    remark(f"{count}: {there} there, {begun} to go on with, in {work.runs_dir}")
     display = StudyDisplay(err, num_jobs)
     try:
         work.make(num_jobs, display)
