@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 COMMAND = [sys.executable, "-m", "kerascnn"]
+# With a network that trains in seconds.
+SHAPES = ["--dataset", "shapes", "--set", "model.filters=[8,16,32]", "--set", "model.units=64"]
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def shapes_runs(tmp_path_factory):
     directory = tmp_path_factory.mktemp("shapes")
     outputs = []
     for seed in ("0", "1"):
-        arguments = ["--dataset", "shapes", "--epochs", "2", "--batch-size", "50", "--seed", seed]
+        arguments = [*SHAPES, "--epochs", "2", "--batch-size", "50", "--seed", seed]
         outputs.append(
             subprocess.run(
                 [*COMMAND, "run", "adam-lr0.001", *arguments],
@@ -167,6 +169,9 @@ def test_recipes_show_prints_the_file_itself(kerascnn):
         (["evaluate", "x", "--runs-dir", "none"], ["no run in 'none'"]),
         (["data", "prepare", "--archive", "missing.tar.gz"], ["missing.tar.gz"]),
         (["augmentations", "--dataset", "shapes", "-o", "no/such/a.png"], ["cannot be written"]),
+        (["audit", "--runs-dir", "a" * 300], ["'aaa", "cannot be used: File name too long"]),
+        (["run", "adam-lr0.001", "--dataset", "a" * 300], ["cannot be used: File name too long"]),
+        (["predict", "x", "--model", "a" * 300 + ".keras"], ["cannot be used: File name too long"]),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_1(kerascnn, monkeypatch, tmp_path, arguments, words):
@@ -224,7 +229,7 @@ def test_signal_leaves_a_run_that_goes_on_and_exits_as_a_shell_expects(
     tmp_path, number, status, word
 ):
     process = subprocess.Popen(
-        [*COMMAND, "run", "sgd-lr0.01", "--dataset", "shapes", "--epochs", "500"],
+        [*COMMAND, "run", "sgd-lr0.01", *SHAPES, "--epochs", "500"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -103,3 +104,8 @@ def main() -> None:
         app()
     except KerascnnError as error:
         sys.exit(fail(error))
+    except OSError as error:  # such as a name that is too long to be looked for
+        if error.filename is None or error.strerror is None:
+            raise
+        name = visible(os.fsdecode(error.filename))
+        sys.exit(fail(KerascnnError(f"'{name}' cannot be used: {error.strerror}.")))
