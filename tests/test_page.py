@@ -337,6 +337,30 @@ def test_runs_of_one_recipe_with_other_settings_are_told_apart():
     assert labels == ["adam-lr0.001 (learning_rate 0.001)", "adam-lr0.001 (learning_rate 0.5)"]
 
 
+def test_collapsed_run_is_best_in_no_class():
+    collapsed = make_run([0, 0, 0, 0], [0, 0, 1, 1], ["a", "b"], "adam-lr0.1")
+    good = make_run([0, 1, 1, 1], [0, 0, 1, 1], ["a", "b"])
+    better = make_run([0, 0, 1, 1], [0, 0, 1, 1], ["a", "b"], "sgd-lr0.01")
+    runs = [collapsed, good, better]
+    found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
+    groups = comparison.group_runs(found)
+    (table,) = comparison.describe_classes(groups)
+    behind = [[cell["behind"] for cell in row["cells"]] for row in table["rows"]]
+    assert behind == [[None, -0.5, 0.0], [None, 0.0, 0.0], [None, -0.25, 0.0]]
+    assert comparison.describe_pairs(groups)["best"] == "1-2"
+    assert "collapsed" in page_of(runs).words
+
+
+def test_runs_that_have_all_collapsed_are_shown():
+    runs = [
+        make_run([n, n], [0, 1], ["a", "b"], r) for n, r in ((0, "adam-lr0.1"), (1, "sgd-lr0.01"))
+    ]
+    found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
+    (table,) = comparison.describe_classes(comparison.group_runs(found))
+    assert {cell["behind"] for row in table["rows"] for cell in row["cells"]} == {None}
+    assert page_of(runs).words.count("collapsed") >= 6
+
+
 def test_pairs_are_what_compare_says_and_only_of_the_same_images():
     from kerascnn.compare import compare
 

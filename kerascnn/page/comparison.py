@@ -9,7 +9,7 @@ import numpy as np
 
 from kerascnn.compare import compare
 from kerascnn.errors import RunError
-from kerascnn.metrics import describe_seeds
+from kerascnn.metrics import collapsed_class, describe_seeds
 from kerascnn.page.charts import build_chart
 from kerascnn.page.measured import Measured
 
@@ -42,6 +42,11 @@ class Group:
     def is_dashed(self) -> bool:
         """Whether its color belongs to another one, too."""
         return self.place >= NUM_COLORS
+
+    @property
+    def has_collapsed(self) -> bool:
+        """Whether each of its runs calls nearly everything one class."""
+        return all(collapsed_class(run.confusion) is not None for run in self.runs)
 
 
 def group_runs(runs: list[Measured]) -> list[Group]:
@@ -102,14 +107,18 @@ def describe_curves(groups: list[Group]) -> list[dict[str, object]]:
 
 
 def describe_classes(groups: list[Group]) -> list[dict[str, object]]:
-    """Mean accuracy of each class and recipe, a table for each set of classes."""
+    """Mean accuracy of each class and recipe, a table for each set of classes.
+
+    What calls everything one class is not compared with: it has all of that class right.
+    """
     tables = []
     for names in dict.fromkeys(group.runs[0].class_names for group in groups):
         chosen = [group for group in groups if group.runs[0].class_names == names]
         means = np.array([_mean_by_class(group) for group in chosen])
-        rows = [{"name": n, "cells": _cells(means[:, i])} for i, n in enumerate(names)]
+        collapsed = np.array([group.has_collapsed for group in chosen])
+        rows = [{"name": n, "cells": _cells(means[:, i], collapsed)} for i, n in enumerate(names)]
         overall = np.array([np.mean([run.accuracy for run in group.runs]) for group in chosen])
-        rows.append({"name": "overall", "cells": _cells(overall)})
+        rows.append({"name": "overall", "cells": _cells(overall, collapsed)})
         heads = [{"label": group.label, "color": group.color} for group in chosen]
         tables.append({"heads": heads, "rows": rows})
     return tables
@@ -119,8 +128,9 @@ def describe_pairs(groups: list[Group]) -> dict[str, object] | None:
     """Comparisons of the first runs of recipes, two at a time, where they fit; None without any.
 
     Returns:
-        `runs` (`name` of each) and `pairs`, from `A-B` to rows of `name`, `a`, `b`, `difference`,
-        `p_value` and `exceeds_chance`, the last for all images.
+        `runs` (`name` of each), `pairs`, from `A-B` to rows of `name`, `a`, `b`, `difference`,
+        `p_value` and `exceeds_chance`, the last for all images, and `best`, the pair of the two
+        most accurate.
     """
     runs = [group.runs[0] for group in groups][:MOST_PAIRED]
     pairs = {}
@@ -139,7 +149,10 @@ def describe_pairs(groups: list[Group]) -> dict[str, object] | None:
         f"{group.label}, seed {run.recipe.train.seed}"
         for group, run in zip(groups, runs, strict=False)
     ]
-    return {"runs": names, "pairs": pairs} if pairs else None
+    if not pairs:
+        return None
+    best = max(pairs, key=lambda pair: pairs[pair][-1]["a"] + pairs[pair][-1]["b"])
+    return {"runs": names, "pairs": pairs, "best": best}
 
 
 _KEPT = ("a", "b", "difference", "p_value", "exceeds_chance")
@@ -176,9 +189,9 @@ def _mean_by_class(group: Group) -> list[float]:
     return np.mean(shares, axis=0).tolist()
 
 
-def _cells(values: np.ndarray) -> list[dict[str, object]]:
-    highest = values.max()
+def _cells(values: np.ndarray, collapsed: np.ndarray) -> list[dict[str, object]]:
+    highest = values[~collapsed].max(initial=0.0)
     return [
-        {"value": float(v), "behind": float(v - highest), "is_best": bool(v == highest)}
-        for v in values
+        {"value": float(value), "behind": None if out else float(value - highest)}
+        for value, out in zip(values, collapsed, strict=True)
     ]
