@@ -245,9 +245,8 @@ def _passes_earlier_best(evidence: Evidence) -> Finding:
     margin = spread.margin(len(evidence.runs(AUGMENTED)))
     soonest = min(_first_below(history, earlier + margin) for history in histories)
     latest = max(_first_below(history, earlier - margin) for history in histories)
-    text = (
-        f"{said}; that loss is sure to {margin:.3f}, so from {_epoch(soonest)} to {_epoch(latest)}"
-    )
+    reach = f"from {_epoch(soonest)} to {_epoch(latest)}"
+    text = f"{said}; with a second run's best off by {margin:.3f} by chance, it would be {reach}"
     if not soonest <= reported <= latest:
         return Finding(FAILS, text, reported, measured)
     return Finding(HOLDS if latest - soonest <= 10 else UNTOLD, text, reported, measured)

@@ -56,9 +56,9 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def points(difference: float) -> str:
+def points(difference: float, digits: int = 1) -> str:
     """A difference of fractions in points of percent."""
-    return f"{100 * difference:+.1f} points"
+    return f"{100 * difference:+.{digits}f} points"
 
 
 def written(quantity: str, value: float) -> str:

@@ -38,7 +38,7 @@ def number(recipe: str, quantity: str, reported: float) -> Callable[[Evidence], 
     def check(evidence: Evidence) -> Finding:
         values = evidence.values(recipe, quantity)
         mean, margin = evidence.mean(recipe, quantity), evidence.margin(recipe, quantity)
-        said = f"{_measured(quantity, values)}, reported {written(quantity, reported)}"
+        said = f"{_measured(quantity, values)}, reported {_as_reported(quantity, reported)}"
         if quantity == "accuracy" and evidence.runs(recipe)[0].epoch is not None:
             said = f"on the validation images {said}"
         if margin is None:
@@ -47,13 +47,9 @@ def number(recipe: str, quantity: str, reported: float) -> Callable[[Evidence], 
         verdict = FAILS
         if abs(mean - reported) - rounding <= margin:
             verdict = HOLDS if margin <= TELLING.get(quantity, TELLING["class"]) else UNTOLD
-        reach = _width(quantity, margin)
-        return Finding(
-            verdict,
-            f"{said}; one run more may lie {reach} off by chance",
-            reported,
-            mean,
-        )
+        reach = _width(quantity, margin + rounding)
+        text = f"{said}; one run more may lie {reach} off by chance and rounding"
+        return Finding(verdict, text, reported, mean)
 
     return check
 
@@ -89,7 +85,7 @@ def gain(before: str, after: str, reported: float) -> Callable[[Evidence], Findi
     def check(evidence: Evidence) -> Finding:
         gained = evidence.mean(after, "accuracy") - evidence.mean(before, "accuracy")
         margin = evidence.difference_margin(before, after)
-        said = f"gained {points(gained)}, reported {points(reported)}"
+        said = f"gained {points(gained)}, reported {points(reported, 0)}"
         return _judge_gain(gained, reported, margin, said)
 
     return check
@@ -102,7 +98,7 @@ def class_gain(before: str, after: str, name: str, reported: float) -> Callable:
         quantity = f"class {name}"
         means = [evidence.mean(recipe, quantity) for recipe in (before, after)]
         margins = [evidence.margin(recipe, quantity) for recipe in (before, after)]
-        said = f"from {percent(means[0])} to {percent(means[1])}, reported {points(reported)}"
+        said = f"from {percent(means[0])} to {percent(means[1])}, reported {points(reported, 0)}"
         return _judge_gain(
             means[1] - means[0], reported, None if None in margins else math.hypot(*margins), said
         )
@@ -148,13 +144,13 @@ def weakest(recipe: str, names: tuple[str, ...]) -> Callable[[Evidence], Finding
 def _judge_gain(gained: float, reported: float, margin: float | None, said: str) -> Finding:
     if margin is None:
         return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", reported, gained)
-    # Each of the two accuracies is rounded.
-    apart = max(0.0, abs(gained - reported) - 2 * ROUNDING["accuracy"])
+    rounding = 2 * ROUNDING["accuracy"]  # each of the two is rounded
     verdict = FAILS
-    if apart <= margin:
+    if abs(gained - reported) - rounding <= margin:
         # Else no gain at all would lie as near.
         verdict = HOLDS if margin <= abs(reported) / 2 else UNTOLD
-    text = f"{said}; one more pair of runs may lie {_width('accuracy', margin)} off by chance"
+    reach = _width("accuracy", margin + rounding)
+    text = f"{said}; one more pair of runs may lie {reach} off by chance and rounding"
     return Finding(verdict, text, reported, gained)
 
 
@@ -231,6 +227,11 @@ def _measured(quantity: str, values: list[float]) -> str:
         return f"measured {mean} (1 seed)"
     low, high = written(quantity, min(values)), written(quantity, max(values))
     return f"measured {mean} ({low} to {high}, {len(values)} seeds)"
+
+
+def _as_reported(quantity: str, value: float) -> str:
+    """With as many digits as the study gives."""
+    return written(quantity, value) if quantity.endswith("loss") else percent(value, 0)
 
 
 def _width(quantity: str, margin: float) -> str:
