@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 
@@ -107,5 +106,5 @@ def main() -> None:
     except OSError as error:  # such as a name that is too long to be looked for
         if error.filename is None or error.strerror is None:
             raise
-        name = visible(os.fsdecode(error.filename))
+        name = visible(str(error.filename))
         sys.exit(fail(KerascnnError(f"'{name}' cannot be used: {error.strerror}.")))
