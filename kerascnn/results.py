@@ -81,7 +81,7 @@ def find_results(
     """Finished runs that trained as a reading of these recipes says, one a seed, by recipe.
 
     What a run is called does not matter; of two with one seed the later one counts. Damaged runs
-    are passed over.
+    are passed over, see `find_damaged`.
 
     Returns:
         The recipe's name to its results, in the order of the seeds; without recipes that have none.
@@ -99,6 +99,11 @@ def find_results(
         if by_seed:
             found[recipe.name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found
+
+
+def find_damaged(runs_dir: str | Path) -> list[str]:
+    """A sentence for each run that is there and cannot be read: which, and what is wrong."""
+    return [problem for run in list_runs(runs_dir) if (problem := _damage(run))]
 
 
 def find_same(runs_dir: str | Path, wanted: Recipe) -> Run | None:
@@ -193,6 +198,16 @@ def is_finished(run: Run) -> bool:
         return is_trained and _is_whole(run.read_metrics())
     except RunError:
         return False
+
+
+def _damage(run: Run) -> str:
+    try:
+        _ = run.recipe, run.read_history()
+        if run.metrics_path.exists() and not _is_whole(run.read_metrics()):
+            return f"'{run.metrics_path}' is damaged: it lacks figures."
+    except RunError as error:
+        return str(error)
+    return ""
 
 
 def _is_whole(measured: dict[str, object]) -> bool:

@@ -319,7 +319,7 @@ def table_audit(claims: list[dict], title: str) -> Table:
     """A row a claim: what the study says, the verdict, and why, as `audit.audit` gives them."""
     table = _table(title)
     table.add_column("the study says", ratio=4)
-    table.add_column("verdict", ratio=2)
+    table.add_column("verdict", width=13)
     table.add_column("because", ratio=6)
     table.expand = True
     for claim in claims:
@@ -330,24 +330,39 @@ def table_audit(claims: list[dict], title: str) -> Table:
     return table
 
 
-def table_readings(audited: dict) -> Table:
-    """A row a reported number, a column a reading: what was measured, and which comes closest."""
-    readings = [reading["name"] for reading in audited["readings"]]
+def tables_readings(audited: dict, width: int) -> list[Table]:
+    """A row a reported number, a column a reading: what was measured, and which comes closest.
+
+    As many tables, one below the other, as it takes for no number to be cut at a width in columns
+    of text; each without the rows that have nothing in it.
+    """
+    names = [reading["name"] for reading in audited["readings"]]
+    rows = [claim for claim in audited["claims"] if _is_read_in_several(claim)]
+    fit = max(1, (width - 36) // 16)
+    parts = [names[start : start + fit] for start in range(0, len(names), fit)]
+    return [_table_readings(rows, part) for part in parts] if rows else []
+
+
+def _is_read_in_several(claim: dict) -> bool:
+    found = claim["readings"].values()
+    return len(found) > 1 and any(each["reported"] is not None for each in found)
+
+
+def _table_readings(claims: list[dict], readings: list[str]) -> Table:
     table = _table(
         "Reported numbers, by reading (■ comes closest, ✓ holds, ✗ does not, ~ cannot tell)"
     )
     table.add_column("number", overflow="fold")
     table.add_column("reported", justify="right")
     for name in readings:
-        table.add_column(cell(name), justify="right")
-    for claim in audited["claims"]:
+        table.add_column(cell(name), justify="right", no_wrap=True)
+    for claim in claims:
         found = claim["readings"].values()
-        reported = [each["reported"] for each in found if each["reported"] is not None]
-        if len(found) < 2 or not reported:
-            continue
-        cells = (_reading_cell(claim, name) for name in readings)
-        given = _amount(claim["name"], reported[0])
-        table.add_row(cell(claim["name"]), given, *cells)
+        reported = next(each["reported"] for each in found if each["reported"] is not None)
+        cells = [_reading_cell(claim, name) for name in readings]
+        if set(cells) != {MISSING}:
+            title = "\n".join(map(cell, claim["name"].split("/")))
+            table.add_row(title, _amount(claim["name"], reported), *cells)
     return table
 
 

@@ -10,7 +10,7 @@ from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError
 from kerascnn.readings import DEFAULT, READINGS, find_reading, recipes_of
 from kerascnn.recipe import list_recipes
-from kerascnn.results import find_results, find_same, spread_of, summarize
+from kerascnn.results import find_damaged, find_results, find_same, spread_of, summarize
 
 FIRST = load_recipe("sgd-lr0.01")
 
@@ -74,6 +74,20 @@ def test_unfinished_damaged_and_converted_runs_do_not_count():
     (converted.path / "history.csv").unlink()
     assert found("runs") == {}
     assert find_same("runs", FIRST.with_values({"train.seed": 3})) is None
+
+
+def test_damaged_runs_are_named():
+    make_run("runs", seed=0)
+    (make_run("runs", seed=1).path / "metrics.json").unlink()
+    assert find_damaged("runs") == []
+    history, metrics, recipe = (make_run("runs", seed=seed) for seed in (2, 3, 4))
+    (history.path / "history.csv").write_text("nonsense")
+    metrics.metrics_path.write_text('{"broken')
+    (recipe.path / "recipe.toml").write_text("= nonsense")
+    problems = find_damaged("runs")
+    assert len(problems) == 3
+    for run in (history, metrics, recipe):
+        assert sum(run.name in problem for problem in problems) == 1
 
 
 def test_finished_run_goes_before_a_later_unfinished_one():

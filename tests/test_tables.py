@@ -287,7 +287,31 @@ def test_audit_gives_claim_place_verdict_and_evidence_as_they_are():
 
 
 def test_readings_stand_in_columns_and_the_closest_is_marked():
-    text = render(tables.table_readings(AUDITED))
+    text = "".join(map(render, tables.tables_readings(AUDITED, 100)))
     assert "0.584 ✗" in text
     assert "■ 0.680 ✓" in text
     assert "overfitting" not in text
+
+
+def test_readings_of_a_narrow_terminal_go_into_several_tables_and_no_number_is_cut():
+    names = ("every-block", "pool-after-1", "pool-after-3", "momentum-0.9", "train-at-best")
+    found = {"verdict": "does not hold", "reported": 0.678, "measured": 0.584}
+    claim = AUDITED["claims"][0] | {
+        "name": "sgd-lr0.01-augmented/best_val_loss",
+        "closest": "pool-after-3",
+        "readings": dict.fromkeys(names, found),
+    }
+    audited = {"readings": [{"name": name} for name in names], "claims": [claim]}
+    for width in (60, 80, 120):
+        console = Console(file=io.StringIO(), width=width)
+        for table in tables.tables_readings(audited, width):
+            console.print(table)
+        text = console.file.getvalue()
+        assert "…" not in text
+        assert text.count("0.584 ✗") == len(names)
+        assert all(name in text for name in names)
+
+
+def test_claims_of_no_reported_number_make_no_table_of_readings():
+    audited = AUDITED | {"claims": AUDITED["claims"][1:]}
+    assert tables.tables_readings(audited, 100) == []

@@ -11,7 +11,7 @@ from kerascnn.audit.finding import HOLDS, UNCHECKABLE, VERDICTS, Claim, Finding
 from kerascnn.errors import KerascnnError
 from kerascnn.readings import DEFAULT, READINGS, Reading, recipes_of
 from kerascnn.recipe import load_recipe
-from kerascnn.results import find_results
+from kerascnn.results import find_damaged, find_results
 
 
 def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> dict[str, object]:
@@ -25,10 +25,11 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
         data_dir: directory of prepared TFDS data sets, for the images that excite filters.
 
     Returns:
-        `readings` (a list of `name`, `title`, `num_runs`), `counts` (verdict to number of claims)
-        and `claims`: a list of `name`, `text`, `where`, `recipes`, `verdict`, `evidence`, `closest`
-        (the reading that comes closest to a reported number, None where there is nothing to
-        compare) and `readings` (name to `verdict`, `evidence`, `reported`, `measured`, `num_runs`).
+        `readings` (a list of `name`, `title`, `num_runs`), `counts` (verdict to number of claims),
+        `left_out` (a sentence for each damaged run) and `claims`: a list of `name`, `text`,
+        `where`, `recipes`, `verdict`, `evidence`, `closest` (the reading that comes closest to a
+        reported number, None where there is nothing to compare) and `readings` (name to
+        `verdict`, `evidence`, `reported`, `measured`, `num_runs`).
     """
     evidences = _gather(Path(runs_dir), data_dir and Path(data_dir))
     claims = [_row(claim, evidences) for claim in all_claims()]
@@ -43,6 +44,7 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
             for name, evidence in evidences.items()
         ],
         "counts": {verdict: counts[verdict] for verdict in VERDICTS},
+        "left_out": find_damaged(runs_dir),
         "claims": claims,
     }
 
@@ -81,7 +83,7 @@ def _row(claim: Claim, evidences: dict[str, Evidence]) -> dict[str, object]:
         "where": claim.where,
         "recipes": list(claim.recipes),
         "verdict": default.verdict,
-        "evidence": default.evidence + _instead(default, found),
+        "evidence": default.evidence + _instead(claim, default, found),
         "closest": _closest(claim, found),
         "readings": {
             name: {
@@ -114,9 +116,13 @@ def _check(claim: Claim, evidence: Evidence) -> Finding:
         return Finding(UNCHECKABLE, str(error))
 
 
-def _instead(default: Finding, found: dict[str, Finding]) -> str:
+def _instead(claim: Claim, default: Finding, found: dict[str, Finding]) -> str:
     """Which other readings hold where the default one does not."""
-    others = [name for name, finding in found.items() if finding.verdict == HOLDS]
+    others = [
+        name
+        for name, finding in found.items()
+        if finding.verdict == HOLDS and _is_comparable(claim, name)
+    ]
     return f"; it holds as {', '.join(others)}" if default.verdict != HOLDS and others else ""
 
 
@@ -126,7 +132,11 @@ def _closest(claim: Claim, found: dict[str, Finding]) -> str | None:
         for name, finding in found.items()
         if finding.measured is not None
         and finding.reported is not None
-        # Of another epoch there is the accuracy on other images.
-        and not (READINGS[name].epoch is not None and claim.name.endswith("/accuracy"))
+        and _is_comparable(claim, name)
     }
     return min(apart, key=apart.get) if len(apart) > 1 else None
+
+
+def _is_comparable(claim: Claim, reading_name: str) -> bool:
+    # Of another epoch there is the accuracy on other images.
+    return READINGS[reading_name].epoch is None or not claim.name.endswith("/accuracy")

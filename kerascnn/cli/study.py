@@ -70,6 +70,7 @@ def reproduce(
     chosen, wanted = _find_reading(reading), parse_seeds(seeds)
     given = {"data.dataset": dataset, "train.epochs": epochs}
     values = _parse_settings(set_ or []) | {k: v for k, v in given.items() if v is not None}
+    _refuse_overridden(values, chosen)
     loaded = _load_recipes(recipes, chosen, values)
     require_backend()
     _check_places(loaded, runs_dir, data_dir)
@@ -77,7 +78,8 @@ def reproduce(
     with interruptible(f"the same command goes on with what is in {runs_dir}"):
         _show_making(work, jobs)
     found = find_results(runs_dir, chosen, loaded)
-    rows = summarize(found)
+    titles = {recipe.name: chosen.resolve(recipe).name for recipe in loaded}
+    rows = summarize({titles[name]: results for name, results in found.items()})
     audited = _audit(runs_dir, data_dir) if rows and not values else None
     if json:
         print_json({"results": rows, "audit": audited, "failed": [job.name for job in work.failed]})
@@ -113,12 +115,15 @@ def audit(
     if json:
         print_json(audited | {"claims": shown})
         return
-    from kerascnn.tables import table_audit, table_readings
+    from kerascnn.tables import table_audit, tables_readings
 
     out.print(table_audit(shown, f"The study's statements, by the runs in {runs_dir}"))
     if len(audited["readings"]) > 1:
-        out.print(table_readings(audited))
+        for table in tables_readings(audited | {"claims": shown}, out.width):
+            out.print(table)
     out.print(_counted(audited["counts"]))
+    for problem in audited["left_out"]:
+        remark(f"Left out: {problem}")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -161,6 +166,13 @@ def _parse_settings(settings: list[str]) -> dict[str, object]:
         if key in values:
             raise SelectionError(f"--set {key}=... has no place here: {instead}.")
     return values
+
+
+def _refuse_overridden(values: dict[str, object], reading) -> None:
+    from kerascnn.errors import SelectionError
+
+    if both := sorted(values.keys() & reading.values.keys()):
+        raise SelectionError(f"{both[0]} is what reading '{reading.name}' sets; leave one of both.")
 
 
 def _load_recipes(names: list[str] | None, reading, values: dict[str, object]) -> list:
