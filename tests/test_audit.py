@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_runs import NAMES, collapse, make_run
 
-from kerascnn.audit import audit
+from kerascnn.audit import _instead, audit
 from kerascnn.audit.claims import all_claims
 from kerascnn.audit.evidence import Evidence, Layer
 from kerascnn.audit.finding import (
@@ -17,6 +17,7 @@ from kerascnn.audit.finding import (
     UNCHECKABLE,
     UNTOLD,
     VERDICTS,
+    Finding,
 )
 from kerascnn.readings import DEFAULT, READINGS
 from kerascnn.recipe import list_recipes, load_recipe
@@ -464,6 +465,22 @@ def test_accuracies_on_other_images_are_not_called_close():
     row = next(c for c in audit("runs")["claims"] if c["name"] == f"{FIRST}/accuracy")
     assert "last-epoch" in row["readings"]
     assert row["closest"] is None
+
+
+def test_accuracy_on_other_images_does_not_hold_instead():
+    found = {DEFAULT.name: Finding(FAILS, ""), "last-epoch": Finding(HOLDS, "")}
+    claims = {claim.name: claim for claim in all_claims()}
+    assert _instead(claims[f"{FIRST}/accuracy"], found[DEFAULT.name], found) == ""
+    assert "last-epoch" in _instead(claims[f"{FIRST}/train_loss"], found[DEFAULT.name], found)
+
+
+def test_command_names_damaged_runs_that_it_leaves_out(kerascnn):
+    two_seeds(FIRST)
+    run = make_run("runs", seed=7)
+    run.metrics_path.write_text("{}")
+    _, _, remarks = kerascnn("audit")
+    assert "Left out:" in remarks
+    assert run.name in " ".join(remarks.split())
 
 
 def test_reading_of_an_epoch_says_nothing_about_classes_or_curves():

@@ -180,6 +180,14 @@ def test_study_is_run_once_and_shown_again_at_no_cost(kerascnn):
     assert json.loads(output)["audit"] is None  # these are not the study's images
 
 
+def test_row_of_a_reading_is_named_after_it(kerascnn):
+    arguments = ("sgd-lr0.01", "--reading", "rate-0.02", "--seeds", 1, *SHORT, "--epochs", 1)
+    status, output, remarks = kerascnn("reproduce", *arguments, "--json")
+    assert status == 0, remarks
+    (row,) = json.loads(output)["results"]
+    assert row["recipe"] == "sgd-lr0.01-rate-0.02"
+
+
 def test_run_that_fails_does_not_stop_the_others(kerascnn):
     # At this rate SGD has a loss that is not finite.
     status, _, remarks = kerascnn(
@@ -202,6 +210,7 @@ def test_run_that_fails_does_not_stop_the_others(kerascnn):
         (("adam-lr0.001", "--reading", "momentum-0.9"), "says nothing about adam-lr0.001"),
         (("--reading", "last-epoch"), "has no runs of its own"),
         (("--set", "train.seed=9"), "--seeds chooses seeds"),
+        (("--reading", "rate-0.02", "--set", "train.learning_rate=0.1"), "leave one of both"),
         (("--set", "name=x"), "has no place here"),
         (("--dataset", "shapes", "--runs-dir", "a-file"), "No run can be made in 'a-file'"),
         (("--data-dir", "nowhere"), "nowhere"),
