@@ -193,7 +193,7 @@ def _class_means(evidence: Evidence, recipe: str) -> dict[str, float]:
 def _draw_class_accuracies(
     evidence: Evidence, recipe: str, accuracies: dict[str, float]
 ) -> np.ndarray | None:
-    """What the classes' expected accuracies could be, (draws, classes); the same at every call."""
+    """Accuracies of the classes with a new seed and images, (draws, classes); always the same."""
     spread = evidence.spread(f"class {next(iter(accuracies))}")
     if spread is None:
         return None
@@ -203,7 +203,7 @@ def _draw_class_accuracies(
     random = np.random.default_rng(0)
     shape = (NUM_DRAWS, len(means))
     scales = np.array([class_scale(mean) for mean in means])
-    of_seeds = scales * spread.sd / math.sqrt(len(evidence.runs(recipe)))
+    of_seeds = scales * spread.sd * math.sqrt(1 + 1 / len(evidence.runs(recipe)))
     of_images = np.sqrt(means * (1 - means) / np.array(counts))
     return (
         means
