@@ -47,9 +47,14 @@ class Result:
         return collapsed_class(np.array(self.metrics["test"]["confusion"])) is not None
 
     def value(self, quantity: str) -> float | None:
-        """One of `QUANTITIES`, or `class NAME`, shares as fractions; None where it is not known."""
+        """One of `QUANTITIES`, `class NAME` or `gap`; None where it is not known.
+
+        Shares are fractions; `gap` is by what validation loss ends above training loss.
+        """
         if self.epoch is not None:
             return self._value_at(quantity)
+        if quantity == "gap":
+            return self.history["val_loss"][-1] - self.history["loss"][-1]
         if quantity.startswith("class "):
             return self.class_accuracies().get(quantity.removeprefix("class "))
         if quantity == "accuracy":

@@ -377,7 +377,7 @@ def _reading_cell(claim: dict, name: str) -> str:
 
 def _amount(name: str, value: float) -> str:
     """A number of a claim, as people write it: a loss, an epoch, or a share."""
-    if name.endswith("loss"):
+    if "loss" in name:
         return f"{value:.3f}"
     return f"{value:.0f}" if abs(value) > 1 else _percent(value)
 

@@ -15,7 +15,8 @@ errors archive seeds images recipe backend
 data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
 augment model steps.chain steps.torch steps.tensorflow steps run checkpoint callbacks train
 metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
-readings results audit.finding audit.evidence audit.numbers audit.layers audit.claims audit
+readings results audit.finding audit.evidence audit.numbers audit.layers audit.curves
+audit.predictions audit.claims audit
 page.charts page.pictures page.measured page.examples page.explorer page.comparison page.render page
 exchange reproduce progress display bench bench.pytorch_script bench.keras_fit bench.worker
 cli.output cli.evaluate cli.augmentations cli.bench cli.data cli.look cli.recipes cli.report
@@ -24,8 +25,8 @@ cli.run cli.runs cli.study cli.exchange cli __main__
 MEASURE_OR_SHOW = ORDER[ORDER.index("metrics") : ORDER.index("progress")]
 NEVER_KERAS = {"errors", "seeds", "images", "recipe", "run"} | {
     "metrics", "compare", "filters", "plots", "filter_plots", "tables", "readings", "results",
-    "audit", "audit.finding", "audit.evidence", "audit.numbers", "audit.layers", "audit.claims",
-    "reproduce", "display",
+    "audit", "audit.finding", "audit.evidence", "audit.numbers", "audit.layers", "audit.curves",
+    "audit.predictions", "audit.claims", "reproduce", "display",
 }  # fmt: skip
 # These may use Keras inside a function, not when they are imported.
 LIGHT = [name for name in ORDER if name.startswith(("backend", "cli", "data", "page"))]

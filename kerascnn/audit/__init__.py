@@ -83,8 +83,8 @@ def _row(claim: Claim, evidences: dict[str, Evidence]) -> dict[str, object]:
         "where": claim.where,
         "recipes": list(claim.recipes),
         "verdict": default.verdict,
-        "evidence": default.evidence + _instead(claim, default, found),
-        "closest": _closest(claim, found),
+        "evidence": default.evidence + _instead(default, found),
+        "closest": _closest(found),
         "readings": {
             name: {
                 "verdict": finding.verdict,
@@ -116,27 +116,16 @@ def _check(claim: Claim, evidence: Evidence) -> Finding:
         return Finding(UNCHECKABLE, str(error))
 
 
-def _instead(claim: Claim, default: Finding, found: dict[str, Finding]) -> str:
+def _instead(default: Finding, found: dict[str, Finding]) -> str:
     """Which other readings hold where the default one does not."""
-    others = [
-        name
-        for name, finding in found.items()
-        if finding.verdict == HOLDS and _is_comparable(claim, name)
-    ]
+    others = [name for name, finding in found.items() if finding.verdict == HOLDS]
     return f"; it holds as {', '.join(others)}" if default.verdict != HOLDS and others else ""
 
 
-def _closest(claim: Claim, found: dict[str, Finding]) -> str | None:
+def _closest(found: dict[str, Finding]) -> str | None:
     apart = {
         name: abs(finding.measured - finding.reported)
         for name, finding in found.items()
-        if finding.measured is not None
-        and finding.reported is not None
-        and _is_comparable(claim, name)
+        if finding.verdict != UNCHECKABLE and None not in (finding.measured, finding.reported)
     }
     return min(apart, key=apart.get) if len(apart) > 1 else None
-
-
-def _is_comparable(claim: Claim, reading_name: str) -> bool:
-    # Of another epoch there is the accuracy on other images.
-    return READINGS[reading_name].epoch is None or not claim.name.endswith("/accuracy")

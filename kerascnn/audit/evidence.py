@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn import filters
+from kerascnn.audit.finding import Finding, unanimous
+from kerascnn.backend import require_backend
 from kerascnn.metrics import Spread
 from kerascnn.results import Result, class_scale, spread_of
 from kerascnn.run import Run
-from kerascnn.subject import RUN_LAYERS, Subject
+from kerascnn.subject import RUN_LAYERS, Shown, Subject
+
+# So many layers tell what a first layer answers before it has learned anything.
+NUM_UNTRAINED = 10
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,14 @@ class Evidence:
         results: recipe's name to results, see `find_results`.
         others: results of another reading, to tell the spread of seeds where this one has too few;
             a run that is in both counts once.
-        look: gives the `Layer` of a run.
+        look: gives first layers, see `FirstLayers`.
     """
 
     def __init__(
         self,
         results: dict[str, list[Result]],
         others: dict[str, list[Result]] | None = None,
-        look: Callable[[Run], Layer] | None = None,
+        look: FirstLayers | None = None,
     ):
         self.results, self._look = results, look
         own = {run.run.path for runs in results.values() for run in runs}
@@ -64,7 +69,8 @@ class Evidence:
             f"also {name}": [run for run in runs if run.run.path not in own]
             for name, runs in (others or {}).items()
         }
-        self._for_spread, self._spreads, self._layers = results | also, {}, {}
+        self._for_spread, self._spreads = results | also, {}
+        self._layers, self._untrained = {}, {}
 
     def runs(self, recipe: str) -> list[Result]:
         """Results of a recipe, one a seed."""
@@ -117,14 +123,33 @@ class Evidence:
         """The first layer of each run of a recipe."""
         return [(run, self._layer(run)) for run in self.runs(recipe)]
 
+    def untrained(self, recipe: str) -> list[Layer]:
+        """First layers of networks of a recipe that has runs, before any training."""
+        if recipe not in self._untrained:
+            self._untrained[recipe] = self._look.untrained(self.runs(recipe)[0].run)
+        return self._untrained[recipe]
+
     def _layer(self, result: Result) -> Layer:
         if result.run.path not in self._layers:
-            self._layers[result.run.path] = self._look(result.run)
+            self._layers[result.run.path] = self._look.trained(result.run)
         return self._layers[result.run.path]
 
 
+Check = Callable[[Evidence], Finding]
+
+
+def each_run(recipe: str, answer: Callable[[Result], tuple[bool | None, str]]) -> Check:
+    """A check that asks each run of a recipe; `answer` gives yes or no, and the reason."""
+
+    def check(evidence: Evidence) -> Finding:
+        answers = [(run.seed, *answer(run)) for run in evidence.runs(recipe)]
+        return unanimous([(yes, f"seed {seed}: {why}") for seed, yes, why in answers])
+
+    return check
+
+
 class FirstLayers:
-    """Gives the first layer of runs, measured where a run does not keep it yet.
+    """Gives first layers and what they answer to the test images.
 
     Args:
         data_dir: directory of prepared TFDS data sets.
@@ -134,16 +159,35 @@ class FirstLayers:
         self.data_dir = data_dir
         self._of = None
 
-    def __call__(self, run: Run) -> Layer:
-        """The layer.
+    def trained(self, run: Run) -> Layer:
+        """The layer of a run, measured where the run does not keep it yet.
 
         Raises:
             DatasetError: if the images are not there.
             RunError: if the run's model is needed and cannot be loaded.
         """
         subject = Subject(run, data_dir=self.data_dir)
-        shown = subject.shown
+        return self._layer(subject.shown, subject.survey(RUN_LAYERS["relu"]).scores["mean"])
+
+    def untrained(self, run: Run, count: int = NUM_UNTRAINED) -> list[Layer]:
+        """The layers of a run's network with the initial weights of seeds from 0.
+
+        Raises:
+            DatasetError: if the images are not there.
+        """
+        require_backend()
+        from kerascnn.activations import filter_scores
+        from kerascnn.model import build_model
+
+        shown, layers = Subject(run, data_dir=self.data_dir).shown, []
+        for seed in range(count):
+            recipe = run.recipe.with_values({"train.seed": seed})
+            model = build_model(recipe, shown.images.shape[1:], len(shown.class_names))
+            batches = filter_scores(model, shown.images, RUN_LAYERS["relu"])
+            layers.append(self._layer(shown, np.concatenate([scores for (scores,) in batches])))
+        return layers
+
+    def _layer(self, shown: Shown, scores: np.ndarray) -> Layer:
         if self._of is None or self._of[0] != shown.source:
             self._of = shown.source, filters.image_properties(shown.images)
-        scores = subject.survey(RUN_LAYERS["relu"]).scores["mean"]
         return Layer(scores, self._of[1], shown.labels, shown.class_names)

@@ -63,6 +63,8 @@ def points(difference: float, digits: int = 1) -> str:
 
 def written(quantity: str, value: float) -> str:
     """A value of a quantity of `results.QUANTITIES` or of a class, as people write it."""
+    if quantity == "gap":
+        return f"{value:+.3f}"
     if quantity.endswith("loss"):
         return f"{value:.3f}"
     return f"{value:.0f}" if quantity == "best_epoch" else percent(value)
@@ -82,9 +84,10 @@ def unanimous(answers: list[tuple[bool | None, str]], unknown: str = UNTOLD) -> 
     given = {answer for answer, _ in answers}
     verdict = UNTOLD
     if len(given) == 1:
-        verdict = {True: HOLDS, False: FAILS, None: unknown}[given.pop()]
+        verdict = {True: HOLDS, False: FAILS, None: unknown}[answers[0][0]]
     yes = sum(answer is True for answer, _ in answers)
     reasons = "; ".join(reason for _, reason in answers)
     if len(answers) == 1:
         return Finding(verdict, f"{reasons} (one seed)")
-    return Finding(verdict, f"in {yes} of {len(answers)} runs: {reasons}")
+    differs = "it differs with the seed: " if len(given) > 1 else ""
+    return Finding(verdict, f"{differs}in {yes} of {len(answers)} runs: {reasons}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from kerascnn import metrics
-from kerascnn.audit.evidence import Evidence
+from kerascnn.audit.evidence import Check, Evidence
 from kerascnn.audit.finding import (
     FAILS,
     HOLDS,
+    UNCHECKABLE,
     UNTOLD,
     Finding,
     percent,
@@ -22,17 +22,19 @@ from kerascnn.audit.finding import (
 from kerascnn.results import class_scale
 
 # Half of the last digit that the study gives.
-ROUNDING = {"best_val_loss": 0.0005, "train_loss": 0.0005, "accuracy": 0.005}
+ROUNDING = {"best_val_loss": 0.0005, "train_loss": 0.0005, "gap": 0.001, "accuracy": 0.005}
 # Where chance alone reaches further than this, that a number fits says nothing: half of what the
 # study makes much of, 0.08 in loss, 3 points in accuracy, 10 points in that of a class.
-TELLING = {"best_val_loss": 0.04, "train_loss": 0.04, "accuracy": 0.015, "class": 0.05}
+TELLING = {"best_val_loss": 0.04, "train_loss": 0.04, "gap": 0.04, "accuracy": 0.015, "class": 0.05}
+# Nearer to where the verdict turns than this share of the reach, it is called close.
+CLOSE = 0.05
 # A statement of order holds, or does not, from this probability on.
 SURE = 0.95
 NUM_DRAWS = 20_000
 UNKNOWN_SPREAD = "how far seeds lie apart is not known, as no recipe that learns was run with two"
 
 
-def number(recipe: str, quantity: str, reported: float) -> Callable[[Evidence], Finding]:
+def number(recipe: str, quantity: str, reported: float) -> Check:
     """A check that a reported number is one that these runs could have given, too."""
 
     def check(evidence: Evidence) -> Finding:
@@ -40,21 +42,23 @@ def number(recipe: str, quantity: str, reported: float) -> Callable[[Evidence], 
         mean, margin = evidence.mean(recipe, quantity), evidence.margin(recipe, quantity)
         said = f"{_measured(quantity, values)}, reported {_as_reported(quantity, reported)}"
         if quantity == "accuracy" and evidence.runs(recipe)[0].epoch is not None:
-            said = f"on the validation images {said}"
+            why = "the test images were shown to the best epoch alone"
+            text = f"on the validation images {said}; {why}"
+            return Finding(UNCHECKABLE, text, reported, mean)
         if margin is None:
             return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", reported, mean)
-        rounding = ROUNDING.get(quantity, ROUNDING["accuracy"])
+        reach, apart = margin + ROUNDING.get(quantity, ROUNDING["accuracy"]), abs(mean - reported)
         verdict = FAILS
-        if abs(mean - reported) - rounding <= margin:
+        if apart <= reach:
             verdict = HOLDS if margin <= TELLING.get(quantity, TELLING["class"]) else UNTOLD
-        reach = _width(quantity, margin + rounding)
-        text = f"{said}; one run more may lie {reach} off by chance and rounding"
+        text = f"{said}; one run more may lie {_width(quantity, reach)} off by chance and rounding"
+        text += _how_close(apart, reach)
         return Finding(verdict, text, reported, mean)
 
     return check
 
 
-def best_epoch(recipe: str, reported: float) -> Callable[[Evidence], Finding]:
+def best_epoch(recipe: str, reported: float) -> Check:
     """A check that the best epoch is one whose validation loss is as low as the lowest, but for
     noise.
     """
@@ -79,7 +83,7 @@ def best_epoch(recipe: str, reported: float) -> Callable[[Evidence], Finding]:
     return check
 
 
-def gain(before: str, after: str, reported: float) -> Callable[[Evidence], Finding]:
+def gain(before: str, after: str, reported: float) -> Check:
     """A check of a reported gain in test accuracy from one recipe to another."""
 
     def check(evidence: Evidence) -> Finding:
@@ -91,7 +95,7 @@ def gain(before: str, after: str, reported: float) -> Callable[[Evidence], Findi
     return check
 
 
-def class_gain(before: str, after: str, name: str, reported: float) -> Callable:
+def class_gain(before: str, after: str, name: str, reported: float) -> Check:
     """A check of a reported gain in the test accuracy of one class."""
 
     def check(evidence: Evidence) -> Finding:
@@ -106,13 +110,13 @@ def class_gain(before: str, after: str, name: str, reported: float) -> Callable:
     return check
 
 
-def equal(one: str, other: str, tolerance: float) -> Callable[[Evidence], Finding]:
+def equal(one: str, other: str, tolerance: float) -> Check:
     """A check that two recipes reach the same test accuracy, within a tolerance."""
 
     def check(evidence: Evidence) -> Finding:
         difference = evidence.mean(other, "accuracy") - evidence.mean(one, "accuracy")
         margin = evidence.difference_margin(one, other, math.inf)
-        said = f"{other} less {one}: {points(difference)}"
+        said = f"accuracy of {other} less that of {one}: {points(difference)}"
         if margin is None:
             return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", 0.0, difference)
         verdict = UNTOLD
@@ -123,7 +127,7 @@ def equal(one: str, other: str, tolerance: float) -> Callable[[Evidence], Findin
         return Finding(
             verdict,
             f"{said}, give or take {_width('accuracy', margin)} (95 %); alike would be within "
-            f"{_width('accuracy', tolerance)}",
+            f"{_width('accuracy', tolerance)}{_how_close(abs(difference) + margin, tolerance)}",
             0.0,
             difference,
         )
@@ -131,30 +135,35 @@ def equal(one: str, other: str, tolerance: float) -> Callable[[Evidence], Findin
     return check
 
 
-def strongest(recipe: str, names: tuple[str, ...]) -> Callable[[Evidence], Finding]:
+def strongest(recipe: str, names: tuple[str, ...]) -> Check:
     """A check that these classes have the highest test accuracy."""
     return _extreme(recipe, names, -1)
 
 
-def weakest(recipe: str, names: tuple[str, ...]) -> Callable[[Evidence], Finding]:
+def weakest(recipe: str, names: tuple[str, ...]) -> Check:
     """A check that these classes have the lowest test accuracy."""
     return _extreme(recipe, names, 1)
+
+
+def reach_of_noise(val_loss: list[float]) -> float:
+    """How far two epochs of a validation loss may lie apart by noise, 95 %."""
+    return 1.96 * math.sqrt(2) * (metrics.epoch_noise(val_loss) or 0.0)
 
 
 def _judge_gain(gained: float, reported: float, margin: float | None, said: str) -> Finding:
     if margin is None:
         return Finding(UNTOLD, f"{said}; {UNKNOWN_SPREAD}", reported, gained)
-    rounding = 2 * ROUNDING["accuracy"]  # each of the two is rounded
+    reach, apart = margin + 2 * ROUNDING["accuracy"], abs(gained - reported)  # both are rounded
     verdict = FAILS
-    if abs(gained - reported) - rounding <= margin:
+    if apart <= reach:
         # Else no gain at all would lie as near.
         verdict = HOLDS if margin <= abs(reported) / 2 else UNTOLD
-    reach = _width("accuracy", margin + rounding)
-    text = f"{said}; one more pair of runs may lie {reach} off by chance and rounding"
+    text = f"{said}; one more pair of runs may lie {_width('accuracy', reach)} off by chance and "
+    text += f"rounding{_how_close(apart, reach)}"
     return Finding(verdict, text, reported, gained)
 
 
-def _extreme(recipe: str, names: tuple[str, ...], sign: int) -> Callable[[Evidence], Finding]:
+def _extreme(recipe: str, names: tuple[str, ...], sign: int) -> Check:
     def check(evidence: Evidence) -> Finding:
         accuracies = _class_means(evidence, recipe)
         order = sorted(accuracies, key=lambda name: sign * accuracies[name])
@@ -214,9 +223,7 @@ def _draw_class_accuracies(
 
 def _lowest_epochs(val_loss: list[float]) -> tuple[int, int]:
     """First and last epoch that could be the best, but for noise from epoch to epoch."""
-    noise = metrics.epoch_noise(val_loss) or 0.0
-    # Two epochs differ by noise of sqrt(2) the size.
-    near = min(val_loss) + 1.96 * math.sqrt(2) * noise
+    near = min(val_loss) + reach_of_noise(val_loss)
     epochs = [epoch for epoch, loss in enumerate(val_loss, 1) if loss <= near]
     return epochs[0], epochs[-1]
 
@@ -231,8 +238,16 @@ def _measured(quantity: str, values: list[float]) -> str:
 
 def _as_reported(quantity: str, value: float) -> str:
     """With as many digits as the study gives."""
-    return written(quantity, value) if quantity.endswith("loss") else percent(value, 0)
+    return written(quantity, value) if _is_loss(quantity) else percent(value, 0)
+
+
+def _is_loss(quantity: str) -> bool:
+    return quantity.endswith("loss") or quantity == "gap"
+
+
+def _how_close(apart: float, bound: float) -> str:
+    return " (a close call)" if abs(apart - bound) < CLOSE * bound else ""
 
 
 def _width(quantity: str, margin: float) -> str:
-    return f"{margin:.3f}" if quantity.endswith("loss") else f"{100 * margin:.1f} points"
+    return f"{margin:.3f}" if _is_loss(quantity) else f"{100 * margin:.1f} points"
