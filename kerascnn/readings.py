@@ -79,7 +79,8 @@ def find_reading(name: str) -> Reading:
     nearest = difflib.get_close_matches(name, READINGS, n=1, cutoff=0.4)
     hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
     raise SelectionError(
-        f"Reading '{name}' is not known.{hint} The readings are {', '.join(READINGS)}."
+        f"Reading '{name}' is not known.{hint} Those with runs of their own are "
+        f"{', '.join(key for key, reading in READINGS.items() if reading.epoch is None)}."
     )
 
 

@@ -295,6 +295,17 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     return found
 
 
+def changes_from_shipped(recipe: Recipe) -> list[str]:
+    """How a recipe trains otherwise than the shipped one of its name, but for its seed.
+
+    In the words of `differences`; empty where none of this name is shipped.
+    """
+    if recipe.name not in list_recipes():
+        return []
+    shipped = load_recipe(recipe.name).with_values({"train.seed": recipe.train.seed})
+    return differences(shipped, recipe)
+
+
 def recipe_keys() -> list[str]:
     """All keys that a setting may name, dotted."""
     return list(_keys(Recipe, ()))

@@ -11,7 +11,7 @@ import numpy as np
 from kerascnn.errors import RunError
 from kerascnn.metrics import Spread, collapsed_class, describe_seeds, pooled_spread
 from kerascnn.readings import Reading
-from kerascnn.recipe import Recipe, differences
+from kerascnn.recipe import Recipe, changes_from_shipped, differences
 from kerascnn.run import Run, list_runs
 
 # What a study reports of a run; `class NAME` is the test accuracy of a class.
@@ -109,6 +109,23 @@ def find_results(
 def find_damaged(runs_dir: str | Path) -> list[str]:
     """A sentence for each run that is there and cannot be read: which, and what is wrong."""
     return [problem for run in list_runs(runs_dir) if (problem := _damage(run))]
+
+
+def find_changed(runs_dir: str | Path, used: set[Path]) -> list[str]:
+    """A sentence for each finished run on CIFAR-10 that trained otherwise than its recipe says.
+
+    Args:
+        runs_dir: where the runs are.
+        used: paths of runs that are what some reading says, and do not count.
+    """
+    return [
+        f"Run '{run.name}' is not what recipe {run.recipe.name} says: {'; '.join(changes)}."
+        for run in list_runs(runs_dir)
+        if run.path not in used
+        and is_finished(run)
+        and run.recipe.data.dataset == "cifar10"
+        and (changes := changes_from_shipped(run.recipe))
+    ]
 
 
 def find_same(runs_dir: str | Path, wanted: Recipe) -> Run | None:
@@ -229,8 +246,9 @@ def _is_whole(measured: dict[str, object]) -> bool:
 def _can_go_on(run: Run) -> bool:
     try:
         run.read_history()
-        is_trained = run.status in ("trained", "finished") and run.best_path.exists()
-        return is_trained or run.read_record() is not None
+        if run.status in ("trained", "finished"):
+            return run.best_path.exists()
+        return run.read_record() is not None
     except RunError:
         return False
 

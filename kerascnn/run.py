@@ -31,6 +31,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import is_zipfile
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -513,6 +514,9 @@ def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
 
 def _load_npz(file: BinaryIO):
     """Arrays of numbers in an open .npz file, none of which unfolds to far more than is stored."""
+    if not is_zipfile(file):
+        raise ValueError("it is no .npz file")
+    file.seek(0)
     stored = np.load(file, allow_pickle=False)
     check_sizes(stored.zip.infolist())
     return stored

@@ -25,20 +25,23 @@ def make_run(
     epochs = resolved.train.epochs
     val_loss = list(val_loss or np.linspace(1.5, 0.6, epochs))
     loss = list(loss or np.linspace(1.8, 0.5, epochs))
-    columns = zip(loss, val_loss, strict=True)
-    run.write_history(
-        [
-            {"epoch": epoch, "loss": a, "accuracy": 0.5, "val_loss": b, "val_accuracy": 0.7,
-             "seconds": 1.0}
-            for epoch, (a, b) in enumerate(columns, 1)
-        ]
-    )  # fmt: skip
+    run.write_history(rows_of(loss, val_loss))
     run.write_environment({"backend": "torch", "wall_seconds": float(epochs)})
     labels, predictions = predict(accuracies or {})
     probabilities = np.eye(10, dtype="float32")[predictions]
     run.write_predictions(probabilities=probabilities, predictions=predictions, labels=labels)
     run.write_metrics(summarize(run, resolved, NAMES, labels, probabilities))
     return run
+
+
+def rows_of(loss, val_loss) -> list[dict[str, float]]:
+    """A history, an epoch a row."""
+    columns = zip(loss, val_loss, strict=True)
+    return [
+        {"epoch": epoch, "loss": a, "accuracy": 0.5, "val_loss": b, "val_accuracy": 0.7,
+         "seconds": 1.0}
+        for epoch, (a, b) in enumerate(columns, 1)
+    ]  # fmt: skip
 
 
 def begin_run(runs_dir, recipe="sgd-lr0.01", seed=0) -> Run:

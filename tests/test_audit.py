@@ -617,6 +617,14 @@ def test_command_names_damaged_runs_that_it_leaves_out(kerascnn):
     assert run.name in " ".join(remarks.split())
 
 
+def test_runs_that_are_no_recipe_s_are_named_and_those_of_readings_are_not():
+    two_seeds(FIRST)
+    make_run("runs", values={"model.pool_after": (1,)})
+    changed = make_run("runs", values={"model.dropout": 0.9})
+    (problem,) = audit("runs")["left_out"]
+    assert changed.name in problem
+
+
 def test_reading_of_an_epoch_says_nothing_about_classes_or_curves():
     two_seeds(FIRST)
     found = {claim["name"]: claim["readings"] for claim in audit("runs")["claims"]}

@@ -160,6 +160,10 @@ def test_recipes_show_prints_the_file_itself(kerascnn):
         (["run", "adam-lr0.001", "--epochs", "0"], ["train.epochs = 0"]),
         (["run", "adam-lr0.001", "--set", "train.learning_rat=1"], ["train.learning_rate"]),
         (["run", "adam-lr0.001", "--set", "train.learning_rate"], ["KEY=VALUE"]),
+        (
+            ["run", "adam-lr0.001", "--epochs", "3", "--set", "train.epochs=2"],
+            ["--epochs and --set train.epochs=... are both given"],
+        ),
         (["run", "adam-lr0.001", "--dataset", "cifar11"], ["'cifar11'", "shapes"]),
         (
             ["run", "adam-lr0.001", "--data-dir", "empty"],

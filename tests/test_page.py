@@ -417,6 +417,14 @@ def test_run_that_is_not_finished_says_so():
     assert "This run is not finished: 2 of 50 epochs are done." in page.words
 
 
+def test_run_that_is_not_its_recipe_says_in_what():
+    from made_runs import make_run as make_finished
+
+    page = page_of([make_finished("runs", values={"train.learning_rate": 0.5})])
+    assert "of which the figures were reported: train.learning_rate was 0.01, is 0.5." in page.words
+    assert "was not trained as recipe" not in page_of([make_finished("runs", seed=3)]).words
+
+
 def test_run_that_was_not_evaluated_is_refused_with_what_to_do():
     run = create_run(load_recipe("adam-lr0.001"))
     with pytest.raises(RunError, match=r"0 of 50 epochs, not evaluated\. `kerascnn resume "):
@@ -610,6 +618,12 @@ def test_report_of_several_runs_goes_into_the_current_directory(kerascnn, traine
     assert "This page was made without pictures" in page.words
 
 
+def test_report_of_all_runs_is_one_place_also_for_one_run(kerascnn):
+    make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0])
+    assert kerascnn("report", "--all", "--no-pictures")[0] == 0
+    assert Path("report.html").exists()
+
+
 def test_report_of_all_runs_audits_the_study_where_they_are_of_its_data(kerascnn):
     make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0])
     make_run([0, 1], [0, 0], ["a", "b"], "sgd-lr0.01", val_loss=[1.0])
@@ -651,6 +665,7 @@ def test_report_without_test_images_says_how_to_get_them(kerascnn, run):
     assert status == 1
     assert len(err.strip().splitlines()) == 1
     assert "kerascnn data prepare" in err
+    assert "A page needs none with `--no-pictures`." in err
 
 
 def test_report_takes_names_or_all(kerascnn, run):

@@ -174,7 +174,7 @@ def test_study_is_run_once_and_shown_again_at_no_cost(kerascnn):
     status, output, remarks = kerascnn(*arguments, "--json")
     assert status == 0
     assert [run.name for run in list_runs()] == before
-    assert "2 runs: 2 there, 0 to go on with" in remarks
+    assert "2 runs: 2 there, 0 to go on with, 0 to begin" in remarks
     (row,) = json.loads(output)["results"]
     assert row["seeds"] == [0, 1]
     assert json.loads(output)["audit"] is None  # these are not the study's images
@@ -200,6 +200,12 @@ def test_run_that_fails_does_not_stop_the_others(kerascnn):
     assert "Traceback" not in remarks
 
 
+def test_help_names_the_readings_that_have_runs(kerascnn):
+    _, shown, _ = kerascnn("reproduce", "--help")
+    with_runs = {name for name, reading in READINGS.items() if reading.epoch is None}
+    assert {name for name in READINGS if name in shown} == with_runs
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -209,6 +215,7 @@ def test_run_that_fails_does_not_stop_the_others(kerascnn):
         (("sgd-lr0.01", "--set", "train.epoch=3"), "train.epochs"),
         (("adam-lr0.001", "--reading", "momentum-0.9"), "says nothing about adam-lr0.001"),
         (("--reading", "last-epoch"), "has no runs of its own"),
+        (("--epochs", 2, "--set", "train.epochs=3"), "are both given"),
         (("--set", "train.seed=9"), "--seeds chooses seeds"),
         (("--reading", "rate-0.02", "--set", "train.learning_rate=0.1"), "leave one of both"),
         (("--set", "name=x"), "has no place here"),

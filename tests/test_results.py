@@ -4,13 +4,20 @@ import json
 
 import numpy as np
 import pytest
-from made_runs import begin_run, collapse, make_run
+from made_runs import begin_run, collapse, make_run, rows_of
 
 from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError
 from kerascnn.readings import DEFAULT, READINGS, find_reading, recipes_of
 from kerascnn.recipe import list_recipes
-from kerascnn.results import find_damaged, find_results, find_same, spread_of, summarize
+from kerascnn.results import (
+    find_changed,
+    find_damaged,
+    find_results,
+    find_same,
+    spread_of,
+    summarize,
+)
 
 FIRST = load_recipe("sgd-lr0.01")
 
@@ -104,6 +111,30 @@ def test_run_that_cannot_go_on_is_passed_over():
     damaged = begin_run("runs")
     (damaged.path / "history.csv").write_text("nonsense")
     assert find_same("runs", FIRST) is None
+
+
+def test_trained_run_without_its_best_model_is_not_gone_on_with():
+    run = begin_run("runs")
+    rows = rows_of([1.0] * 25, [1.0] * 25)
+    run.write_history(rows)
+    run.write_checkpoint(
+        {"history": rows, "best": None, "best_before": None, "recipe": run.recipe.to_toml()}
+    )
+    assert run.status == "trained"
+    assert find_same("runs", FIRST) is None
+    run.best_path.touch()
+    assert find_same("runs", FIRST).name == run.name
+
+
+def test_finished_runs_that_are_not_their_recipe_are_named():
+    make_run("runs")
+    changed = make_run("runs", values={"train.learning_rate": 0.5})
+    make_run("runs", values={"data.dataset": "shapes"})
+    make_run("runs", values={"name": "mine", "train.learning_rate": 0.5})
+    (problem,) = find_changed("runs", set())
+    assert changed.name in problem
+    assert "recipe sgd-lr0.01 says: train.learning_rate was 0.01, is 0.5." in problem
+    assert find_changed("runs", {changed.path}) == []
 
 
 @pytest.mark.parametrize("key", ["best_epoch", "test.confusion", "test.per_class.0.count"])

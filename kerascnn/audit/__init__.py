@@ -11,7 +11,7 @@ from kerascnn.audit.finding import HOLDS, UNCHECKABLE, VERDICTS, Claim, Finding
 from kerascnn.errors import KerascnnError
 from kerascnn.readings import DEFAULT, READINGS, Reading, recipes_of
 from kerascnn.recipe import load_recipe
-from kerascnn.results import find_damaged, find_results
+from kerascnn.results import find_changed, find_damaged, find_results
 
 
 def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> dict[str, object]:
@@ -26,10 +26,11 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
 
     Returns:
         `readings` (a list of `name`, `title`, `num_runs`), `counts` (verdict to number of claims),
-        `left_out` (a sentence for each damaged run) and `claims`: a list of `name`, `text`,
-        `where`, `recipes`, `verdict`, `evidence`, `closest` (the reading that comes closest to a
-        reported number, None where there is nothing to compare) and `readings` (name to
-        `verdict`, `evidence`, `reported`, `measured`, `num_runs`).
+        `left_out` (a sentence for each run that is damaged or not as its recipe says) and
+        `claims`: a list of `name`, `text`, `where`, `recipes`, `verdict`, `evidence`, `closest`
+        (the reading that comes closest to a reported number, None where there is nothing to
+        compare) and `readings` (name to `verdict`, `evidence`, `reported`, `measured`,
+        `num_runs`).
     """
     evidences = _gather(Path(runs_dir), data_dir and Path(data_dir))
     claims = [_row(claim, evidences) for claim in all_claims()]
@@ -44,7 +45,7 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
             for name, evidence in evidences.items()
         ],
         "counts": {verdict: counts[verdict] for verdict in VERDICTS},
-        "left_out": find_damaged(runs_dir),
+        "left_out": [*find_damaged(runs_dir), *find_changed(runs_dir, _used(evidences))],
         "claims": claims,
     }
 
@@ -68,6 +69,11 @@ def _others(name: str, results: dict[str, dict]) -> dict | None:
 
 def _results(runs_dir: Path, reading: Reading):
     return find_results(runs_dir, reading, [load_recipe(name) for name in recipes_of(reading)])
+
+
+def _used(evidences: dict[str, Evidence]) -> set[Path]:
+    results = (run for each in evidences.values() for runs in each.results.values() for run in runs)
+    return {result.run.path for result in results}
 
 
 def _row(claim: Claim, evidences: dict[str, Evidence]) -> dict[str, object]:

@@ -20,7 +20,7 @@ from kerascnn.cli.output import (
     print_json,
     remark,
 )
-from kerascnn.errors import RunError, Terminated, TrainingInterrupted
+from kerascnn.errors import RunError, SelectionError, Terminated, TrainingInterrupted
 
 
 def run(
@@ -60,16 +60,15 @@ def run(
     json: Json = False,
 ) -> None:
     """Train a recipe, evaluate its best epoch, and show it beside what the study reported."""
-    from kerascnn.recipe import load_recipe, parse_setting
+    from kerascnn.recipe import load_recipe
 
-    values = dict(parse_setting(setting) for setting in set_ or [])
-    given = {
+    options = {
         "data.dataset": dataset,
         "train.epochs": epochs,
         "train.seed": seed,
         "train.batch_size": batch_size,
     }
-    values |= {key: value for key, value in given.items() if value is not None}
+    values = parse_values(set_, options)
     resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
 
     begun = _find_begun(resolved, runs_dir) if resume else None
@@ -195,6 +194,22 @@ def _evaluate(run, dataset, json: bool) -> None:
         show(run, measured)
 
 
+def parse_values(settings: list[str] | None, options: dict[str, object]) -> dict[str, object]:
+    """Keys and values of --set, and of the options that have a key; None is not given.
+
+    Raises:
+        SelectionError: if a key is given both ways.
+    """
+    from kerascnn.recipe import parse_setting
+
+    values = dict(parse_setting(setting) for setting in settings or [])
+    given = {key: value for key, value in options.items() if value is not None}
+    if both := sorted(values.keys() & given.keys()):
+        option = both[0].rpartition(".")[2].replace("_", "-")
+        raise SelectionError(f"--{option} and --set {both[0]}=... are both given; leave one.")
+    return values | given
+
+
 def with_absolute_folder(recipe):
     """The recipe, so that it means the same folder from everywhere."""
     from kerascnn.data import DATASETS
@@ -212,7 +227,8 @@ def _show_training(recipe, train: Callable):
     display = TrainingDisplay(err, recipe.train.batch_size)
 
     def started(run):
-        title = f"{recipe.name} on {recipe.data.dataset}, {recipe.train.epochs} epochs"
+        count = "1 epoch" if recipe.train.epochs == 1 else f"{recipe.train.epochs} epochs"
+        title = f"{recipe.name} on {recipe.data.dataset}, {count}"
         done = len(run.read_history()["epoch"])
         going_on = f" after epoch {done}" if done else ""
         remark(f"{title}, into {run.path}{going_on}")

@@ -24,7 +24,8 @@ def complete_reading(incomplete: str) -> list[str]:
     """Names of readings, for the shell's completion."""
     from kerascnn.readings import READINGS
 
-    return [name for name in READINGS if name.startswith(incomplete)]
+    with_runs = [name for name, reading in READINGS.items() if reading.epoch is None]
+    return [name for name in with_runs if name.startswith(incomplete)]
 
 
 def reproduce(
@@ -41,7 +42,11 @@ def reproduce(
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; they share the cores.")] = 1,
     reading: Annotated[
         str,
-        typer.Option(help="How to understand the study.", autocompletion=complete_reading),
+        typer.Option(
+            help="How to understand the study: every-block, pool-after-1, pool-after-3, rate-0.02 "
+            "or momentum-0.9.",
+            autocompletion=complete_reading,
+        ),
     ] = "every-block",
     dataset: Annotated[
         str | None, typer.Option(help="Data set: cifar10, shapes, or a folder of classes.")
@@ -68,8 +73,7 @@ def reproduce(
     from kerascnn.results import find_results, summarize
 
     chosen, wanted = _find_reading(reading), parse_seeds(seeds)
-    given = {"data.dataset": dataset, "train.epochs": epochs}
-    values = _parse_settings(set_ or []) | {k: v for k, v in given.items() if v is not None}
+    values = _parse_settings(set_, {"data.dataset": dataset, "train.epochs": epochs})
     _refuse_overridden(values, chosen)
     loaded = _load_recipes(recipes, chosen, values)
     require_backend()
@@ -157,11 +161,11 @@ def _find_reading(name: str):
     return reading
 
 
-def _parse_settings(settings: list[str]) -> dict[str, object]:
+def _parse_settings(settings: list[str] | None, options: dict) -> dict[str, object]:
+    from kerascnn.cli.run import parse_values
     from kerascnn.errors import SelectionError
-    from kerascnn.recipe import parse_setting
 
-    values = dict(parse_setting(setting) for setting in settings)
+    values = parse_values(settings, options)
     for key, instead in (("train.seed", "--seeds chooses seeds"), ("name", "recipes keep theirs")):
         if key in values:
             raise SelectionError(f"--set {key}=... has no place here: {instead}.")
@@ -214,7 +218,8 @@ def _show_making(work, num_jobs: int) -> None:
     there = sum(job.state == "there" for job in work.jobs)
     begun = sum(job.state == "waiting" and job.run is not None for job in work.jobs)
     count = f"{len(work.jobs)} runs" if len(work.jobs) != 1 else "1 run"
-    remark(f"{count}: {there} there, {begun} to go on with, in {work.runs_dir}")
+    new = len(work.jobs) - there - begun
+    remark(f"{count}: {there} there, {begun} to go on with, {new} to begin, in {work.runs_dir}")
     display = StudyDisplay(err, num_jobs)
     try:
         work.make(num_jobs, display)

@@ -12,7 +12,7 @@ import numpy as np
 from kerascnn import metrics
 from kerascnn.errors import RunError
 from kerascnn.page.charts import build_chart
-from kerascnn.recipe import Recipe
+from kerascnn.recipe import Recipe, changes_from_shipped
 from kerascnn.run import Run
 from kerascnn.tables import visible
 
@@ -193,11 +193,15 @@ def _fit_together(names, labels, predictions, probabilities) -> bool:
 def _facts(measured: Measured) -> list[str]:
     environment = _environment(measured.run)
     backend, device = (environment.get(key) for key in ("backend", "device"))
-    facts = [f"seed {measured.recipe.train.seed}", f"{len(measured.history['epoch'])} epochs"]
+    facts = [f"seed {measured.recipe.train.seed}", _epochs(len(measured.history["epoch"]))]
     if isinstance(backend, str):
         facts.append(visible(f"{backend} on {device}" if isinstance(device, str) else backend))
     facts += [_date(environment.get("started")), _duration(environment.get("wall_seconds"))]
     return [fact for fact in facts if fact]
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def _environment(run: Run) -> dict[str, object]:
@@ -254,6 +258,11 @@ def _notes(measured: Measured) -> list[str]:
             f"These are numbers of the data set “{measured.dataset}”, not CIFAR-10 numbers; "
             "nothing that was reported compares with them."
         )
+    elif changes := changes_from_shipped(measured.recipe):
+        notes.append(
+            f"This run was not trained as recipe “{measured.recipe.name}” says, of which the "
+            f"figures were reported: {'; '.join(changes)}."
+        )
     if not done and run.converted_from is not None:
         notes.append(
             f"No curves: the weights were converted from “{shorten(run.converted_from)}”, which "
@@ -278,7 +287,7 @@ def _figures(measured: Measured) -> list[dict[str, object]]:
         figures += [
             _figure(measured, "Best validation loss", "best_val_loss", lowest, "loss"),
             _figure(measured, "Best epoch", "best_epoch", best, "count")
-            | {"remark": f"of {count} epochs"},
+            | {"remark": f"of {_epochs(count)}"},
             _figure(
                 measured, "Training loss, last epoch", "train_loss", history["loss"][-1], "loss"
             ),
