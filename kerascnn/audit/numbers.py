@@ -41,6 +41,8 @@ def number(recipe: str, quantity: str, reported: float) -> Check:
         values = evidence.values(recipe, quantity)
         mean, margin = evidence.mean(recipe, quantity), evidence.margin(recipe, quantity)
         said = f"{_measured(quantity, values)}, reported {_as_reported(quantity, reported)}"
+        if quantity == "gap":
+            said = f"validation less training loss at the end: {said}"
         if quantity == "accuracy" and evidence.runs(recipe)[0].epoch is not None:
             why = "the test images were shown to the best epoch alone"
             text = f"on the validation images {said}; {why}"
