@@ -45,28 +45,29 @@ def report(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Write runs as one HTML page that needs no other file and no network."""
+    from kerascnn.errors import DatasetError
+
     if runs and every:
         raise typer.BadParameter("name runs or give --all, not both")
     found = _find_runs(runs, every, runs_dir)
     path = output or (Path("report.html") if every or len(found) > 1 else found[0].page_path)
 
     audited = _audit(found, runs_dir, data_dir) if every else None
-    write_report(found, path, audited, data_dir, pictures)
+    try:
+        write_report(found, path, audited, data_dir, pictures)
+    except DatasetError as error:
+        raise DatasetError(f"{error} A page needs none with `--no-pictures`.") from None
 
 
 def write_report(
     runs: list, path: Path, audited: dict | None, data_dir: Path | None, pictures: bool = True
 ) -> None:
     """Write the page and say where it is."""
-    from kerascnn.errors import DatasetError
     from kerascnn.page import write_page
 
-    try:
-        augmented = _augment(runs, data_dir) if pictures else {}
-        with err.status("Looking at the runs ..."):
-            write_page(runs, path, audited, augmented, data_dir, pictures)
-    except DatasetError as error:
-        raise DatasetError(f"{error} A page needs none with `--no-pictures`.") from None
+    augmented = _augment(runs, data_dir) if pictures else {}
+    with err.status("Looking at the runs ..."):
+        write_page(runs, path, audited, augmented, data_dir, pictures)
     remark(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser.")
 
 
