@@ -3,8 +3,8 @@
     import kerascnn
 
     recipe = kerascnn.load_recipe("adam-lr0.001")
-    run = kerascnn.train(recipe)
-    metrics = kerascnn.evaluate(run)
+    run = kerascnn.training(recipe)
+    metrics = kerascnn.evaluation(run)
 
 Importing this package imports neither Keras nor torch; the names below are resolved when used.
 It does settle the Keras backend: `KERAS_BACKEND` where that is set, torch otherwise.
@@ -34,29 +34,31 @@ _HOMES = {
     "load_recipe": "recipe",
     "Dataset": "data",
     "load_dataset": "data",
-    "ColorJitter": "augment",
-    "RandomCropWithPadding": "augment",
-    "RandomHorizontalFlip": "augment",
-    "build_augmentation": "augment",
-    "build_model": "model",
-    "compile_model": "model",
+    "ColorJitter": "training.augment",
+    "RandomCropWithPadding": "training.augment",
+    "RandomHorizontalFlip": "training.augment",
+    "build_augmentation": "training.augment",
+    "build_model": "model.build",
+    "compile_model": "model.build",
     "Run": "run",
     "find_run": "run",
     "list_runs": "run",
-    "TopActivations": "activations",
-    "feature_maps": "activations",
-    "top_activations": "activations",
-    "truncate": "activations",
-    "resume": "train",
-    "train": "train",
-    "evaluate": "evaluate",
+    "TopActivations": "look.activations",
+    "feature_maps": "look.activations",
+    "top_activations": "look.activations",
+    "truncate": "look.activations",
+    "resume": "training",
+    "train": "training",
+    "compare": "evaluation.compare",
+    "evaluate": "evaluation",
+    "predict": "evaluation",
     "write_page": "page",
-    "audit": "audit",
+    "audit": "study.audit",
     "convert": "exchange",
     "export": "exchange",
 }
 
-_NEED_KERAS = {"activations", "augment", "evaluate", "exchange", "model", "train"}
+_NEED_KERAS = {"evaluation", "exchange", "look", "model", "training"}
 
 __all__ = ["__version__", *_HOMES]
 
@@ -66,7 +68,7 @@ choose_backend()
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'kerascnn' has no attribute '{name}'")
-    if _HOMES[name] in _NEED_KERAS:
+    if _HOMES[name].split(".")[0] in _NEED_KERAS:
         require_backend()
     value = getattr(import_module(f"kerascnn.{_HOMES[name]}"), name)
     globals()[name] = value

@@ -13,14 +13,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerascnn.activations import top_activations
 from kerascnn.data import load_dataset
-from kerascnn.evaluate import evaluate, load_best_model
-from kerascnn.model import compile_model
+from kerascnn.evaluation import evaluate, load_best_model
+from kerascnn.look.activations import top_activations
+from kerascnn.model.build import compile_model
 from kerascnn.recipe import load_recipe
 from kerascnn.run import Run
-from kerascnn.steps import use_fast_step
-from kerascnn.train import build_batches, resume, train
+from kerascnn.training import build_batches, resume, train
+from kerascnn.training.steps import use_fast_step
 
 STEPS, IMAGES = 20, 1000
 RECIPE = load_recipe("adam-lr0.001").with_values(

@@ -19,9 +19,9 @@ import keras
 from test_resume import DATASET, RECIPE, interrupted, sha256_of_weights
 
 from kerascnn.errors import RunError
-from kerascnn.evaluate import evaluate, load_best_model
+from kerascnn.evaluation import evaluate, load_best_model
 from kerascnn.run import Run
-from kerascnn.train import resume, train
+from kerascnn.training import resume, train
 
 PAGE = 4096
 NUMBERS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")

@@ -19,7 +19,7 @@ import keras  # noqa: F401, imported once for all children
 from test_resume import DATASET, RECIPE
 
 from kerascnn.run import list_runs
-from kerascnn.train import resume, train
+from kerascnn.training import resume, train
 
 EPOCHS = 12
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerascnn.evaluate import summarize
+from kerascnn.evaluation import summarize
 from kerascnn.recipe import load_recipe
 from kerascnn.run import Run, create_run
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from kerascnn.activations import (
+from kerascnn.errors import ModelError
+from kerascnn.look.activations import (
     TopActivations,
     describe_layers,
     feature_maps,
@@ -17,10 +18,9 @@ from kerascnn.activations import (
     top_activations,
     truncate,
 )
-from kerascnn.errors import ModelError
-from kerascnn.model import build_model
+from kerascnn.look.taps import effective_kernels, find_tap
+from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
-from kerascnn.taps import effective_kernels, find_tap
 
 
 def slow_convolution(images, kernel, bias):

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from made_runs import NAMES, collapse, make_run
 
-from kerascnn.audit import audit
-from kerascnn.audit.claims import all_claims
-from kerascnn.audit.evidence import Evidence, FirstLayers, Layer
-from kerascnn.audit.finding import (
+from kerascnn.data import load_dataset
+from kerascnn.recipe import list_recipes, load_recipe
+from kerascnn.run import create_run
+from kerascnn.study.audit import audit
+from kerascnn.study.claims import all_claims
+from kerascnn.study.evidence import Evidence, FirstLayers, Layer
+from kerascnn.study.finding import (
     CONTRADICTED,
     FAILS,
     HOLDS,
@@ -18,11 +21,8 @@ from kerascnn.audit.finding import (
     UNTOLD,
     VERDICTS,
 )
-from kerascnn.data import load_dataset
-from kerascnn.readings import DEFAULT, READINGS
-from kerascnn.recipe import list_recipes, load_recipe
-from kerascnn.results import find_results
-from kerascnn.run import create_run
+from kerascnn.study.readings import DEFAULT, READINGS
+from kerascnn.study.results import find_results
 
 CLAIMS = {claim.name: claim for claim in all_claims()}
 ADAM, FIRST = "adam-lr0.001", "sgd-lr0.01"

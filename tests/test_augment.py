@@ -7,7 +7,8 @@ from keras import ops
 from PIL import Image, ImageEnhance
 from scipy import stats
 
-from kerascnn.augment import (
+from kerascnn.recipe import load_recipe
+from kerascnn.training.augment import (
     ORDERS,
     AugmentationPipeline,
     ColorJitter,
@@ -20,7 +21,6 @@ from kerascnn.augment import (
     sample_augmentation,
     uniform,
 )
-from kerascnn.recipe import load_recipe
 
 AUGMENTED = load_recipe("adam-lr0.001")
 PLAIN = AUGMENTED.with_values(
@@ -533,7 +533,7 @@ def drawn(monkeypatch):
             value = (order + 0.5) / 6 if index == 3 else draw
             return ops.full(ops.shape(keys), value, dtype="float32")
 
-        monkeypatch.setattr("kerascnn.augment.uniform", fixed)
+        monkeypatch.setattr("kerascnn.training.augment.uniform", fixed)
 
     return set_draws
 

@@ -100,7 +100,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_light_modules_bring_neither_keras_nor_a_backend():
-    modules = "cli, compare, data, metrics, plots, recipe, run, seeds, tables"
+    modules = "cli, data, evaluation, look, page, recipe, run, seeds, show, study"
     program = (
         f"import sys\nfrom kerascnn import {modules}\n"
         "print(sorted({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules)))"

@@ -4,9 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn.augment import AugmentationPipeline, RandomCropWithPadding, RandomHorizontalFlip
-from kerascnn.data import batches as module
-from kerascnn.data.batches import TrainingBatches
+from kerascnn.training import batches as module
+from kerascnn.training.augment import (
+    AugmentationPipeline,
+    RandomCropWithPadding,
+    RandomHorizontalFlip,
+)
+from kerascnn.training.batches import TrainingBatches
 
 # Each image is of one value, its own number; so is its label.
 NUM_IMAGES = 23
@@ -126,7 +130,7 @@ def test_labels_stay_int32_and_images_bytes_until_they_are_augmented():
 
 
 def test_an_error_in_the_augmentation_is_raised_where_the_batch_is_asked_for():
-    from kerascnn.augment import ColorJitter
+    from kerascnn.training.augment import ColorJitter
 
     gray = IMAGES[:, :, :, :1]
     with pytest.raises(ValueError, match="3 channels"):

@@ -274,7 +274,7 @@ def tiny(tmp_path):
 @pytest.fixture
 def half_done(tiny, kerascnn, monkeypatch):
     """A run of three epochs that was interrupted after the first."""
-    from kerascnn.callbacks import KeepRun
+    from kerascnn.training.callbacks import KeepRun
 
     store = KeepRun.on_epoch_end
 

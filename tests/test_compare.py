@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kerascnn.compare import compare
 from kerascnn.errors import RunError
+from kerascnn.evaluation.compare import compare
 from kerascnn.recipe import load_recipe
 from kerascnn.run import create_run
 

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_train import DATASET, NUM_TEST, RECIPE, build_dataset
 
 from kerascnn.errors import RunError
-from kerascnn.evaluate import evaluate, load_best_model, predict
+from kerascnn.evaluation import evaluate, load_best_model, predict
 from kerascnn.run import Run, create_run
-from kerascnn.train import train
+from kerascnn.training import train
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_pytorch_parity import Reference, as_pytorch_has_it, draw_images
 
 from kerascnn.errors import ExchangeError, RunError
-from kerascnn.evaluate import evaluate, load_best_model
+from kerascnn.evaluation import evaluate, load_best_model
 from kerascnn.exchange import build_network, convert, export, loading_script
-from kerascnn.model import build_model
+from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
 from kerascnn.run import Run, create_run
 

@@ -18,9 +18,9 @@ from test_resume import DATASET, RECIPE, assert_same_run, interrupted
 
 import kerascnn.run
 from kerascnn.errors import RunError, TrainingError
-from kerascnn.evaluate import evaluate
+from kerascnn.evaluation import evaluate
 from kerascnn.run import create_run, list_runs
-from kerascnn.train import resume, train
+from kerascnn.training import resume, train
 
 COMMAND = [sys.executable, "-m", "kerascnn"]
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from kerascnn import filter_plots as plots
+from kerascnn.show import filter_figures as plots
 
 NAMES = ["airplane", "automobile", "bird", "cat"]
 MATH_NAMES = ["$a_1$", "b_c^d", "$\\frac{", "50$ or 60$"]

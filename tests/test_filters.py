@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from kerascnn.filters import (
+from kerascnn.look.explanation import (
     describe_kernel,
     explain,
     image_properties,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kerascnn.data.pictures import find_images, image_size, load_image, load_images, resize_images
 from kerascnn.errors import ImageError
-from kerascnn.images import find_images, image_size, load_image, load_images, resize_images
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -11,9 +11,9 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from kerascnn.activations import feature_maps
 from kerascnn.cli import main
 from kerascnn.data import load_dataset
+from kerascnn.look.activations import feature_maps
 from kerascnn.run import Run
 
 COLORS = {"apple": (200, 30, 30), "leaf": (30, 200, 30), "sky": (40, 60, 220)}
@@ -206,7 +206,7 @@ def test_labels_are_matched_by_name_not_by_number(run, shapes, tmp_path, answere
         assert (maps[0]["label"], maps[0]["prediction"]) == (name, name)
     # The figure's labels and predictions mean the same names.
     from kerascnn.look import top_images
-    from kerascnn.subject import Subject
+    from kerascnn.look.subject import Subject
 
     subject = Subject(run, images=("own",))
     answer = top_images(subject, [1], k=20)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kerascnn.activations import feature_maps
 from kerascnn.data import load_dataset
-from kerascnn.model import build_model
+from kerascnn.look.activations import feature_maps
+from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 RANK_MANY = """
 import resource, sys
 import numpy as np
-from kerascnn.activations import top_activations
-from kerascnn.model import build_model
+from kerascnn.look.activations import top_activations
+from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
 
 def batches(count, size=250):
@@ -38,7 +38,7 @@ print(top.indices.max(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 10
 RANK_ONE_MODEL = """
 import json, sys
 import keras, numpy as np
-from kerascnn.activations import top_activations
+from kerascnn.look.activations import top_activations
 
 model = keras.saving.load_model(sys.argv[1])
 tops = [top_activations(model, np.load(sys.argv[2]), layer) for layer in ("relu1", "relu3")]

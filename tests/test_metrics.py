@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kerascnn import metrics
+from kerascnn.evaluation import metrics
 
 NAMES = ["cat", "dog"]
 HEALTHY = np.array([[40, 10], [10, 40]])

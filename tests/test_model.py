@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from kerascnn.errors import RecipeError
-from kerascnn.model import build_model, compile_model
+from kerascnn.model.build import build_model, compile_model
 from kerascnn.recipe import load_recipe
 
 RECIPE = load_recipe("adam-lr0.001")

@@ -290,7 +290,7 @@ def test_every_filter_has_an_address_and_a_link_to_it(single, trained):
 
 def test_filter_shows_the_images_that_look_says(trained):
     from kerascnn.look import explain, top_images
-    from kerascnn.subject import Subject
+    from kerascnn.look.subject import Subject
 
     content = gather(trained[:1], None, {}, None, True)
     filters = content["runs"][0]["explorer"]["filters"]
@@ -362,7 +362,7 @@ def test_runs_that_have_all_collapsed_are_shown():
 
 
 def test_pairs_are_what_compare_says_and_only_of_the_same_images():
-    from kerascnn.compare import compare
+    from kerascnn.evaluation.compare import compare
 
     a = make_run([0, 0, 1, 1], [0, 0, 1, 1], ["a", "b"])
     b = make_run([0, 1, 1, 0], [0, 0, 1, 1], ["a", "b"], "sgd-lr0.01")

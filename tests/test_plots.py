@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from kerascnn import plots
+from kerascnn.show import run_figures as plots
 
 NAMES = ["airplane", "automobile", "bird", "cat"]
 MATH_NAMES = ["$a_1$", "b_c^d", "$\\frac{", "50$ or 60$"]
@@ -114,7 +114,7 @@ def test_every_function_returns_a_figure_with_its_title():
 
 def test_pyplot_is_never_imported():
     code = (
-        "import sys, io, kerascnn.plots as plots\n"
+        "import sys, io, kerascnn.show.run_figures as plots\n"
         "history = {key: [1.0] for key in plots.HISTORY_KEYS}\n"
         "plots.plot_history(history, 'one').savefig(io.BytesIO())\n"
         "print('matplotlib.figure' in sys.modules, 'matplotlib.pyplot' in sys.modules)"

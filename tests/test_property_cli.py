@@ -21,7 +21,7 @@ from PIL import Image
 
 from kerascnn.errors import BenchError
 from kerascnn.recipe import load_recipe
-from kerascnn.tables import COMMANDS
+from kerascnn.show.run_tables import COMMANDS
 
 CLASSES = ("ant", "[red]bee[/]", "c\x1b[31mat\nx")
 REPOSITORY = Path(__file__).parents[1]
@@ -98,7 +98,7 @@ def place(tmp_path_factory):
         mock.patch.dict(os.environ, environment),
         mock.patch("urllib.request.urlopen", side_effect=refuse),
         mock.patch("kerascnn.bench.run_bench", side_effect=BenchError("not in tests.")),
-        mock.patch("kerascnn.reproduce.Reproduction.make"),  # that is hours of training
+        mock.patch("kerascnn.study.reproduce.Reproduction.make"),  # that is hours of training
     ):
         status, _, err = call(work, "run", "tiny.toml")
         assert status == 0, err

@@ -15,9 +15,9 @@ from torch import nn  # noqa: E402
 
 from kerascnn import feature_maps  # noqa: E402
 from kerascnn.data import load_dataset  # noqa: E402
-from kerascnn.model import build_model, compile_model  # noqa: E402
+from kerascnn.model.build import build_model, compile_model  # noqa: E402
 from kerascnn.recipe import load_recipe  # noqa: E402
-from kerascnn.steps import use_fast_step  # noqa: E402
+from kerascnn.training.steps import use_fast_step  # noqa: E402
 
 RECIPE = load_recipe("adam-lr0.001")
 # To compare numbers, nothing may be dropped at random.

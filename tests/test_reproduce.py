@@ -14,10 +14,10 @@ from rich.console import Console
 
 from kerascnn import list_runs, load_recipe
 from kerascnn.cli.study import parse_seeds
-from kerascnn.display import StudyDisplay, duration
+from kerascnn.cli.study_display import StudyDisplay, duration
 from kerascnn.errors import SelectionError
-from kerascnn.readings import DEFAULT, READINGS
-from kerascnn.reproduce import Job, Reproduction, _deaf, _why
+from kerascnn.study.readings import DEFAULT, READINGS
+from kerascnn.study.reproduce import Job, Reproduction, _deaf, _why
 
 FIRST = load_recipe("sgd-lr0.01")
 # A run of short epochs on images drawn here, with a network that trains in seconds.

@@ -8,9 +8,9 @@ from made_runs import begin_run, collapse, make_run, rows_of
 
 from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError
-from kerascnn.readings import DEFAULT, READINGS, find_reading, recipes_of
 from kerascnn.recipe import list_recipes
-from kerascnn.results import (
+from kerascnn.study.readings import DEFAULT, READINGS, find_reading, recipes_of
+from kerascnn.study.results import (
     find_changed,
     find_damaged,
     find_results,

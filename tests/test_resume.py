@@ -14,10 +14,10 @@ import pytest
 
 from kerascnn.data import Dataset
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
-from kerascnn.evaluate import evaluate, load_best_model
+from kerascnn.evaluation import evaluate, load_best_model
 from kerascnn.recipe import load_recipe
 from kerascnn.run import Run, list_runs
-from kerascnn.train import resume, train
+from kerascnn.training import resume, train
 
 RECIPE = load_recipe("adam-lr0.001").with_values(
     {"data.dataset": "shapes", "model.filters": [4, 6, 8], "model.units": 16, "train.epochs": 4}

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kerascnn.model import compile_model
+from kerascnn.model.build import compile_model
 from kerascnn.recipe import load_recipe
-from kerascnn.steps import use_fast_step
+from kerascnn.training.steps import use_fast_step
 
 BACKEND = keras.config.backend()
 fast_step = pytest.mark.skipif(
@@ -711,8 +711,8 @@ def test_first_step_has_the_loss_and_the_gradients_of_stock_keras():
 
 
 def lowered_dropout(rate, seed=3):
-    from kerascnn.steps.chain import lower
-    from kerascnn.steps.torch import _RULES
+    from kerascnn.training.steps.chain import lower
+    from kerascnn.training.steps.torch import _RULES
 
     layer = layers.Dropout(rate, seed=seed)
     layer.build((None, 10))

@@ -1,7 +1,8 @@
-"""Imports point one way only, and what is light stays light."""
+"""Imports run one way, from the recipe to the command line, and what is light stays light."""
 
 import ast
 import functools
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -9,29 +10,26 @@ import pytest
 import kerascnn
 
 ROOT = Path(kerascnn.__file__).parent
-# A module imports only from those before it. A new module takes its place here.
-ORDER = """
-errors archive seeds images recipe backend
-data.cache data.shapes data.cifar10 data.preparation data.folder data data.batches
-augment model steps.chain steps.torch steps.tensorflow steps run checkpoint callbacks train
-metrics compare filters plots filter_plots tables activations taps evaluate survey subject look
-readings results audit.finding audit.evidence audit.numbers audit.layers audit.curves
-audit.predictions audit.claims audit
-page.charts page.pictures page.measured page.examples page.explorer page.comparison page.render page
-exchange reproduce progress display bench bench.pytorch_script bench.keras_fit bench.worker
-cli.output cli.evaluate cli.augmentations cli.bench cli.data cli.look cli.recipes cli.report
-cli.run cli.runs cli.study cli.exchange cli __main__
-""".split()  # noqa: SIM905
-MEASURE_OR_SHOW = ORDER[ORDER.index("metrics") : ORDER.index("progress")]
-NEVER_KERAS = {"errors", "seeds", "images", "recipe", "run"} | {
-    "metrics", "compare", "filters", "plots", "filter_plots", "tables", "readings", "results",
-    "audit", "audit.finding", "audit.evidence", "audit.numbers", "audit.layers", "audit.curves",
-    "audit.predictions", "audit.claims", "reproduce", "display",
+# A room imports from the lines above it alone; rooms of one line know nothing of each other.
+WAY = """
+errors seeds
+backend
+recipe data
+model
+run show
+training evaluation
+look
+study
+page
+exchange bench
+cli
+__main__
+"""
+# Only these bring Keras or torch with them when they are imported; others ask for it when they run.
+HEAVY = {
+    "training", "model.build", "look.activations", "look.taps", "exchange",
+    "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
 }  # fmt: skip
-# These may use Keras inside a function, not when they are imported.
-LIGHT = [name for name in ORDER if name.startswith(("backend", "cli", "data", "page"))]
-LIGHT += ["archive", "survey", "subject", "look"]  # what a run keeps is shown without Keras
-LIGHT.remove("data.batches")
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
 
 
@@ -40,9 +38,16 @@ def source(module):
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def modules():
+def find_modules():
     names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.rglob("*.py"))
-    return {name.removesuffix(".__init__") for name in names} - {"__init__"}
+    return sorted({name.removesuffix(".__init__") for name in names} - {"__init__"})
+
+
+MODULES = find_modules()
+
+
+def room(module):
+    return module.split(".")[0]
 
 
 @functools.cache
@@ -71,49 +76,72 @@ def packages(module, top_only=False):
     return {name.split(".")[0] for name in imports(module, top_only)}
 
 
-def rooms(module, top_only=False):
-    """Other modules of kerascnn that a module imports."""
+def own(module, top_only=False):
+    """Modules of kerascnn that a module imports."""
     found = imports(module, top_only)
     names = {name.removeprefix("kerascnn.") for name in found if name.startswith("kerascnn.")}
-    return names & set(ORDER) - {module}
+    return names & set(MODULES) - {module}
 
 
-def test_every_module_has_its_place_in_the_order():
-    assert not modules() - set(ORDER), "put these into ORDER"
-    assert not set(ORDER) - modules(), "take these out of ORDER"
-    assert len(ORDER) == len(set(ORDER))
-
-
-@pytest.mark.parametrize("module", ORDER)
+@pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way_only(module):
-    assert rooms(module) <= set(ORDER[: ORDER.index(module)])
+    lines = [line.split() for line in WAY.split("\n")]
+    place = next(place for place, line in enumerate(lines) if room(module) in line)
+    before = {name for line in lines[:place] for name in line} | {room(module)}
+    assert {room(name) for name in own(module)} <= before
 
 
-@pytest.mark.parametrize("module", MEASURE_OR_SHOW)
-def test_nothing_that_measures_or_shows_can_augment_or_train(module):
+def test_no_module_imports_itself_by_way_of_others():
+    graphlib.TopologicalSorter({module: own(module) for module in MODULES}).prepare()
+
+
+def test_only_the_command_line_the_bench_and_the_exchange_train():
+    found = {room(module) for module in MODULES if "training" in map(room, own(module))}
+    assert found <= {"training", "bench", "exchange", "cli"}
+
+
+def test_figures_and_tables_know_of_nothing_but_what_they_show():
+    found = {room(name) for module in MODULES if room(module) == "show" for name in own(module)}
+    assert found <= {"show", "records"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_keras_is_imported_where_networks_are_and_else_when_used(module):
     reached, new = set(), {module}
     while new:
         reached |= new
-        new = set().union(*map(rooms, new)) - reached
-    assert not {name.split(".")[0] for name in reached} & {"augment", "steps", "train"}
+        new = set().union(*(own(name, top_only=True) for name in new)) - reached
+    is_heavy = any(_imports_framework_on_top(name) for name in reached)
+    assert is_heavy == any(f"{module}.".startswith(f"{heavy}.") for heavy in HEAVY)
 
 
-@pytest.mark.parametrize("module", sorted(NEVER_KERAS))
-def test_what_needs_no_keras_imports_none(module):
-    assert not packages(module) & FRAMEWORKS
+def _imports_framework_on_top(module):
+    text = source(module).read_text("utf-8")
+    tree = ast.parse(text)
+    typed = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    names = {
+        alias.name if isinstance(node, ast.Import) else node.module
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in typed
+        for alias in node.names
+    }
+    return bool({name.split(".")[0] for name in names} & FRAMEWORKS)
 
 
-@pytest.mark.parametrize("module", LIGHT)
-def test_what_must_start_quickly_imports_keras_only_when_used(module):
-    assert not packages(module, top_only=True) & FRAMEWORKS
-    heavy = {name for name in ORDER if packages(name, top_only=True) & FRAMEWORKS}
-    assert not rooms(module, top_only=True) & heavy
+@pytest.mark.parametrize("room_name", ["recipe", "run", "show"])
+def test_what_only_stores_or_shows_never_imports_keras(room_name):
+    of_room = [module for module in MODULES if room(module) == room_name]
+    assert not {name for module in of_room for name in packages(module)} & FRAMEWORKS
 
 
-def test_matplotlib_is_imported_by_plots_only():
-    found = {module for module in ORDER if "matplotlib" in packages(module)}
-    assert found == {"plots", "filter_plots"}
+def test_matplotlib_is_imported_where_figures_are_drawn():
+    assert {room(name) for name in MODULES if "matplotlib" in packages(name)} == {"show"}
 
 
 def test_typer_is_imported_by_the_command_line_only():
-    assert {name.split(".")[0] for name in ORDER if "typer" in packages(name)} == {"cli"}
+    assert {room(name) for name in MODULES if "typer" in packages(name)} == {"cli"}

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from kerascnn import tables
 from kerascnn.recipe import list_recipes, load_recipe
+from kerascnn.show import run_tables as tables
 
 NAMES = ["cat", "dog", "frog", "ship", "truck", "[bold]bird"]
 

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-import kerascnn.train
+import kerascnn.training
 from kerascnn.backend import describe_backend
 from kerascnn.data import Dataset, split_validation
 from kerascnn.errors import TrainingError, TrainingInterrupted
-from kerascnn.model import build_model
+from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
 from kerascnn.run import HISTORY_COLUMNS, list_runs
-from kerascnn.train import build_batches, train
+from kerascnn.training import build_batches, train
 
 NUM_TRAIN, NUM_TEST = 120, 30
 RECIPE = load_recipe("adam-lr0.001").with_values(
@@ -190,13 +190,13 @@ def test_training_images_are_augmented():
 def test_each_epoch_trains_in_its_own_order(monkeypatch):
     asked = []
 
-    class Recorded(kerascnn.train.TrainingBatches):
+    class Recorded(kerascnn.training.TrainingBatches):
         def __getitem__(self, index):
             images, labels = super().__getitem__(index)
             asked.append(labels)
             return images, labels
 
-    monkeypatch.setattr(kerascnn.train, "TrainingBatches", Recorded)
+    monkeypatch.setattr(kerascnn.training, "TrainingBatches", Recorded)
     train_here({"train.epochs": 3})
     batches, _ = build_batches(RECIPE, DATASET)
     # A backend may look at some batches of the first epoch beforehand, to learn their shapes.
@@ -302,7 +302,7 @@ def test_interrupted_training_keeps_the_epochs_before():
 
 def test_validation_does_not_depend_on_its_batch_size(monkeypatch):
     one = train_here({"train.epochs": 1})
-    monkeypatch.setattr(kerascnn.train, "VALIDATION_BATCH_SIZE", 7)
+    monkeypatch.setattr(kerascnn.training, "VALIDATION_BATCH_SIZE", 7)
     other = train_here({"train.epochs": 1})
     assert one.read_history()["loss"] == other.read_history()["loss"]
     assert one.read_history()["val_loss"] == pytest.approx(

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerascnn.augment import build_augmentation
 from kerascnn.backend import describe_backend
 from kerascnn.bench import VALIDATION_IMAGES
-from kerascnn.data.batches import TrainingBatches
-from kerascnn.model import compile_model
+from kerascnn.model.build import compile_model
 from kerascnn.recipe import Recipe
-from kerascnn.steps import use_fast_step
+from kerascnn.training.augment import build_augmentation
+from kerascnn.training.batches import TrainingBatches
+from kerascnn.training.steps import use_fast_step
 
 VALIDATION_BATCH = 500
 

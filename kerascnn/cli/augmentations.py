@@ -33,9 +33,9 @@ def augmentations(
     resolved = load_recipe(recipe).with_values({k: v for k, v in given.items() if v is not None})
     require_backend()
 
-    from kerascnn.augment import sample_augmentation
     from kerascnn.cli.evaluate import load_with_progress
-    from kerascnn.plots import plot_augmentations
+    from kerascnn.show.run_figures import plot_augmentations
+    from kerascnn.training.augment import sample_augmentation
 
     loaded = load_with_progress(resolved.data.dataset, data_dir)
     originals = choose_originals(loaded.train_images, images, resolved.train.seed)

@@ -36,7 +36,7 @@ def bench(
     from kerascnn.backend import require_backend
     from kerascnn.bench import run_bench
     from kerascnn.recipe import load_recipe, parse_setting
-    from kerascnn.tables import table_bench
+    from kerascnn.show.run_tables import table_bench
 
     values = dict(parse_setting(setting) for setting in set_ or [])
     given = {"data.dataset": dataset, "train.batch_size": batch_size}

@@ -24,7 +24,7 @@ def info(
     """Show what is there: images per class and channel means of each split."""
     from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.data import describe_dataset
-    from kerascnn.tables import table_dataset
+    from kerascnn.show.run_tables import table_dataset
 
     description = describe_dataset(load_with_progress(dataset, data_dir))
     if json:

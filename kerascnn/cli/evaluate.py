@@ -32,7 +32,7 @@ def evaluate(
     name = found.recipe.data.dataset
     require_backend()
 
-    from kerascnn.evaluate import evaluate
+    from kerascnn.evaluation import evaluate
 
     measured = evaluate(found, dataset=load_with_progress(name, data_dir))
     if json:
@@ -48,9 +48,9 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two evaluated runs per class, with the difference and whether it exceeds chance."""
-    from kerascnn.compare import compare
+    from kerascnn.evaluation.compare import compare
     from kerascnn.run import find_run
-    from kerascnn.tables import table_comparison
+    from kerascnn.show.run_tables import table_comparison
 
     comparison = compare(find_run(a, runs_dir), find_run(b, runs_dir))
     if json:
@@ -69,7 +69,7 @@ def compare(
 
 def show(run, measured: dict) -> None:
     """Print the tables of a run, its diagnosis, and where its figures are."""
-    from kerascnn.tables import table_losses, table_per_class
+    from kerascnn.show.run_tables import table_losses, table_per_class
 
     if measured["dataset"] != "cifar10":
         out.print(

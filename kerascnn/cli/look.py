@@ -81,7 +81,7 @@ def top_activations(
 ) -> None:
     """Show the images that excite a filter most."""
     from kerascnn.look import top_images
-    from kerascnn.tables import table_top
+    from kerascnn.show.run_tables import table_top
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -94,7 +94,7 @@ def top_activations(
         for row in answer.rows:
             out.print(table_top(row, f"{title}, filter {row['filter']}"))
 
-    from kerascnn.filter_plots import plot_top_activations
+    from kerascnn.show.filter_figures import plot_top_activations
 
     numbers = "-".join(str(row["filter"]) for row in answer.rows)
     figure = plot_top_activations(
@@ -132,7 +132,7 @@ def feature_maps(
 ) -> None:
     """Show what a layer makes of some images that the model gets right."""
     from kerascnn.look import choose_images, maps_of
-    from kerascnn.tables import table_maps
+    from kerascnn.show.run_tables import table_maps
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -144,7 +144,7 @@ def feature_maps(
     else:
         out.print(table_maps(answer.rows, f"Mean activation of {name}"))
 
-    from kerascnn.filter_plots import plot_feature_maps
+    from kerascnn.show.filter_figures import plot_feature_maps
 
     figure = plot_feature_maps(answer.drawing, f"{subject.name}: feature maps of {name}")
     _save(figure, subject, f"feature-maps-{name}", output)
@@ -164,7 +164,7 @@ def filters(
 ) -> None:
     """Show all filters of a layer: kernel, dead or alive, and whose images excite them."""
     from kerascnn.look import all_filters
-    from kerascnn.tables import table_filters
+    from kerascnn.show.run_tables import table_filters
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -181,7 +181,7 @@ def filters(
     if kernels is None:
         remark(f"{name} has no convolution's kernels to draw.")
         return
-    from kerascnn.filter_plots import plot_filters
+    from kerascnn.show.filter_figures import plot_filters
 
     rows = [row | {"classes": [found["name"] for found in row["classes"]]} for row in answer.rows]
     figure = plot_filters(kernels, rows, f"{subject.name}: filters of {name}")
@@ -203,7 +203,7 @@ def explain_filter(
 ) -> None:
     """Say in numbers what a filter follows: color, edges, classes."""
     from kerascnn.look import explain
-    from kerascnn.tables import table_correlations, table_kernel
+    from kerascnn.show.run_tables import table_correlations, table_kernel
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -217,7 +217,7 @@ def explain_filter(
         out.print(table_correlations(row))
         out.print(Text(f"Filter {number} of {name} {row['sentence']}."))
 
-    from kerascnn.filter_plots import plot_explanation
+    from kerascnn.show.filter_figures import plot_explanation
 
     figure = plot_explanation(
         row["correlations"],
@@ -247,7 +247,7 @@ def predict(
 ) -> None:
     """Class probabilities of your own pictures."""
     from kerascnn.look import predict_files
-    from kerascnn.tables import table_probabilities
+    from kerascnn.show.run_tables import table_probabilities
 
     subject = _subject(run, runs_dir, model, files, None, value_range)
     answer = predict_files(subject)
@@ -257,7 +257,7 @@ def predict(
     else:
         out.print(table_probabilities(answer.rows, top))
 
-    from kerascnn.filter_plots import plot_probabilities
+    from kerascnn.show.filter_figures import plot_probabilities
 
     drawing = answer.drawing[0]
     figure = plot_probabilities(
@@ -274,8 +274,8 @@ def predict(
 
 
 def _subject(run, runs_dir, model, images, data_dir, value_range):
+    from kerascnn.look.subject import Subject
     from kerascnn.run import find_run
-    from kerascnn.subject import Subject
 
     if run and model:
         raise typer.BadParameter("name a run or a --model, not both")

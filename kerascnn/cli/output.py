@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from kerascnn.tables import visible
+from kerascnn.show.run_tables import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress

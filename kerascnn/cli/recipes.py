@@ -17,7 +17,7 @@ def recipes(ctx: typer.Context, json: Json = False) -> None:
     if ctx.invoked_subcommand:
         return
     from kerascnn.recipe import list_recipes, load_recipe
-    from kerascnn.tables import table_recipes
+    from kerascnn.show.run_tables import table_recipes
 
     found = [load_recipe(name) for name in list_recipes()]
     if json:

@@ -86,7 +86,7 @@ def _find_runs(names: list[str] | None, every: bool, runs_dir: Path) -> list:
 
 def _audit(runs: list, runs_dir: Path, data_dir: Path | None) -> dict | None:
     """The study's statements, where there is a run of the data set that they are about."""
-    from kerascnn.audit import audit
+    from kerascnn.study.audit import audit
 
     if not any(run.recipe.data.dataset == "cifar10" for run in runs):
         return None
@@ -105,9 +105,9 @@ def _augment(runs: list, data_dir: Path | None) -> dict:
 
     require_backend()
 
-    from kerascnn.augment import sample_augmentation
     from kerascnn.cli.augmentations import choose_originals
     from kerascnn.cli.evaluate import load_with_progress
+    from kerascnn.training.augment import sample_augmentation
 
     augmented = {}
     for run in chosen:

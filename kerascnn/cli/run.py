@@ -81,7 +81,7 @@ def run(
     require_backend()
     with interruptible():
         from kerascnn.cli.evaluate import load_with_progress
-        from kerascnn.train import train
+        from kerascnn.training import train
 
         loaded = load_with_progress(resolved.data.dataset, data_dir)
         trained = _show_training(
@@ -117,7 +117,7 @@ def _resume(run, data_dir: Path | None, json: bool) -> None:
     require_backend()
     with interruptible():
         from kerascnn.cli.evaluate import load_with_progress
-        from kerascnn.train import resume
+        from kerascnn.training import resume
 
         recipe = run.recipe
         loaded = load_with_progress(recipe.data.dataset, data_dir)
@@ -184,7 +184,7 @@ def interruptible(how_to_go_on: str = "") -> Iterator[None]:
 
 def _evaluate(run, dataset, json: bool) -> None:
     from kerascnn.cli.evaluate import show
-    from kerascnn.evaluate import evaluate
+    from kerascnn.evaluation import evaluate
 
     remark(f"Trained {run.path}; evaluating the epoch of lowest validation loss ...")
     measured = evaluate(run, dataset=dataset)
@@ -222,7 +222,7 @@ def with_absolute_folder(recipe):
 
 def _show_training(recipe, train: Callable):
     """Call `train` with what shows its progress."""
-    from kerascnn.progress import TrainingDisplay
+    from kerascnn.cli.training_display import TrainingDisplay
 
     display = TrainingDisplay(err, recipe.train.batch_size)
 

@@ -10,7 +10,7 @@ from kerascnn.cli.output import Json, RunsDir, out, print_json, remark
 def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List the runs, the oldest first."""
     from kerascnn.run import list_runs
-    from kerascnn.tables import table_runs
+    from kerascnn.show.run_tables import table_runs
 
     rows = [run.describe() for run in list_runs(runs_dir)]
     if json:

@@ -22,7 +22,7 @@ from kerascnn.cli.report import write_report
 
 def complete_reading(incomplete: str) -> list[str]:
     """Names of readings, for the shell's completion."""
-    from kerascnn.readings import READINGS
+    from kerascnn.study.readings import READINGS
 
     with_runs = [name for name, reading in READINGS.items() if reading.epoch is None]
     return [name for name in with_runs if name.startswith(incomplete)]
@@ -69,8 +69,8 @@ def reproduce(
     """
     from kerascnn.backend import require_backend
     from kerascnn.cli.run import interruptible
-    from kerascnn.reproduce import Reproduction
-    from kerascnn.results import find_results, summarize
+    from kerascnn.study.reproduce import Reproduction
+    from kerascnn.study.results import find_results, summarize
 
     chosen, wanted = _find_reading(reading), parse_seeds(seeds)
     values = _parse_settings(set_, {"data.dataset": dataset, "train.epochs": epochs})
@@ -105,8 +105,8 @@ def audit(
     json: Json = False,
 ) -> None:
     """Say of every statement of the study whether it holds, by the finished runs that are there."""
-    from kerascnn.audit.finding import VERDICTS
     from kerascnn.errors import RunError, SelectionError
+    from kerascnn.study.finding import VERDICTS
 
     wanted = [each for each in VERDICTS if (verdict or "").lower() in each]
     wanted = [each for each in wanted if each == (verdict or "").lower()] or wanted
@@ -119,7 +119,7 @@ def audit(
     if json:
         print_json(audited | {"claims": shown})
         return
-    from kerascnn.tables import table_audit, tables_readings
+    from kerascnn.show.run_tables import table_audit, tables_readings
 
     out.print(table_audit(shown, f"The study's statements, by the runs in {runs_dir}"))
     if len(audited["readings"]) > 1:
@@ -151,7 +151,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def _find_reading(name: str):
     from kerascnn.errors import SelectionError
-    from kerascnn.readings import find_reading
+    from kerascnn.study.readings import find_reading
 
     reading = find_reading(name)
     if reading.epoch is not None:
@@ -182,8 +182,8 @@ def _refuse_overridden(values: dict[str, object], reading) -> None:
 def _load_recipes(names: list[str] | None, reading, values: dict[str, object]) -> list:
     from kerascnn.cli.run import with_absolute_folder
     from kerascnn.errors import SelectionError
-    from kerascnn.readings import recipes_of
     from kerascnn.recipe import load_recipe
+    from kerascnn.study.readings import recipes_of
 
     loaded = [load_recipe(name) for name in names or recipes_of(reading)]
     for recipe in loaded:
@@ -206,14 +206,14 @@ def _check_places(recipes: list, runs_dir: Path, data_dir: Path | None) -> None:
 
 
 def _audit(runs_dir: Path, data_dir: Path | None) -> dict:
-    from kerascnn.audit import audit as audit_runs
+    from kerascnn.study.audit import audit as audit_runs
 
     with err.status("Checking the study's statements ..."):
         return audit_runs(runs_dir, data_dir)
 
 
 def _show_making(work, num_jobs: int) -> None:
-    from kerascnn.display import StudyDisplay
+    from kerascnn.cli.study_display import StudyDisplay
 
     there = sum(job.state == "there" for job in work.jobs)
     begun = sum(job.state == "waiting" and job.run is not None for job in work.jobs)
@@ -228,7 +228,7 @@ def _show_making(work, num_jobs: int) -> None:
 
 
 def _show_end(rows: list[dict], audited: dict | None, runs_dir: Path) -> None:
-    from kerascnn.tables import table_study, table_study_classes
+    from kerascnn.show.run_tables import table_study, table_study_classes
 
     if rows:
         out.print(table_study(rows))

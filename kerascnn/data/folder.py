@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kerascnn.data.pictures import find_images, image_size, load_images
 from kerascnn.errors import DatasetError, ImageError
-from kerascnn.images import find_images, image_size, load_images
 from kerascnn.seeds import random_stream
 
 # Files that cannot be read may be this share of all; above it the folder is refused.

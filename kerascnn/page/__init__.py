@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.errors import RunError
-from kerascnn.filters import image_properties
+from kerascnn.look.explanation import image_properties
+from kerascnn.look.subject import Subject
 from kerascnn.page import comparison
 from kerascnn.page.examples import choose_cells, choose_examples
 from kerascnn.page.explorer import MOST_FILTERS, MOST_FILTERS_OF_ONE, explore
@@ -23,7 +24,6 @@ from kerascnn.page.measured import Measured, augments, describe_run, identify, r
 from kerascnn.page.pictures import Album, place_in
 from kerascnn.page.render import render
 from kerascnn.run import Run, write_whole
-from kerascnn.subject import Subject
 
 # The runs shown with pictures and filters; of the others there are numbers and curves.
 MOST_DETAILED = 8

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import numpy as np
 
-from kerascnn.compare import compare
 from kerascnn.errors import RunError
-from kerascnn.metrics import collapsed_class, describe_seeds
+from kerascnn.evaluation.compare import compare
+from kerascnn.evaluation.metrics import collapsed_class, describe_seeds
 from kerascnn.page.charts import build_chart
 from kerascnn.page.measured import Measured
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerascnn import filters, look
+from kerascnn import look
+from kerascnn.look import explanation as filters
+from kerascnn.look.scores import Survey
+from kerascnn.look.subject import Subject
 from kerascnn.page.examples import describe_image, draw_order
 from kerascnn.page.measured import Measured
 from kerascnn.page.pictures import Album, Atlas, color_kernels, color_maps, place_in
-from kerascnn.subject import Subject
-from kerascnn.survey import Survey
 
 LAYER = "relu1"
 # With several runs on a page, and with one.

@@ -9,12 +9,12 @@ from datetime import datetime
 
 import numpy as np
 
-from kerascnn import metrics
 from kerascnn.errors import RunError
+from kerascnn.evaluation import metrics
 from kerascnn.page.charts import build_chart
 from kerascnn.recipe import Recipe, changes_from_shipped
 from kerascnn.run import Run
-from kerascnn.tables import visible
+from kerascnn.show.run_tables import visible
 
 # Longer names of classes, runs and files are cut.
 MOST_LETTERS = 60

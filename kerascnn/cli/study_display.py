@@ -1,0 +1,106 @@
+"""What a person sees while many networks train, each in a process of its own."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from kerascnn.study.reproduce import Job, Reproduction
+
+# Without a terminal, a line of how far all is at most this often, in seconds.
+LINE_SECONDS = 60
+
+
+class StudyDisplay:
+    """Shows how far all runs are, those that are running, and the time left.
+
+    Args:
+        console: where to; live where it is a terminal, lines otherwise.
+        num_jobs: runs at a time.
+    """
+
+    def __init__(self, console: Console, num_jobs: int):
+        self.console, self.num_jobs = console, num_jobs
+        self.states: dict[int, str] = {}
+        self.bars: dict[int, int] = {}
+        self.said_at = time.monotonic()
+        self.progress = _build_progress(console) if console.is_terminal else None
+        if self.progress:
+            self.progress.start()
+            self.all = self.progress.add_task("all runs", shown="")
+
+    def __call__(self, work: Reproduction) -> None:
+        """Show where `work` is."""
+        for index, job in enumerate(work.jobs):
+            if self.states.get(index, "waiting") != job.state:
+                self._tell(job)
+            self.states[index] = job.state
+            if self.progress:
+                self._show(index, job)
+        done, total = _epochs_done(work), sum(job.epochs for job in work.jobs)
+        left = work.seconds_left(self.num_jobs)
+        shown = f"{done}/{total} epochs" + (
+            "" if left is None else f", about {duration(left)} left"
+        )
+        if self.progress:
+            self.progress.update(self.all, completed=done, total=total, shown=shown)
+        elif time.monotonic() - self.said_at > LINE_SECONDS:
+            self.said_at = time.monotonic()
+            self._print(shown)
+
+    def close(self) -> None:
+        """Take the live display away."""
+        if self.progress:
+            self.progress.stop()
+
+    def _tell(self, job: Job) -> None:
+        if job.state == "running":
+            self._print(f"{job.name}: {'goes on' if job.run else 'begins'}")
+        if job.state == "done":
+            self._print(f"{job.name}: done" + (f", {job.run.name}" if job.run else ""))
+        if job.state == "failed":
+            self._print(f"{job.name}: failed: {job.message}", "red")
+
+    def _print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def _show(self, index: int, job: Job) -> None:
+        if job.state != "running":
+            if index in self.bars:
+                self.progress.remove_task(self.bars.pop(index))
+            return
+        if index not in self.bars:
+            self.bars[index] = self.progress.add_task(job.name, total=job.epochs, shown="")
+        done = len(job.epoch_seconds)
+        shown = f"epoch {min(done + 1, job.epochs)}/{job.epochs}"
+        self.progress.update(self.bars[index], completed=done, shown=shown)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them, no more exact than an estimate is."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def _epochs_done(work: Reproduction) -> int:
+    done = (
+        job.epochs if job.state in ("there", "done") else len(job.epoch_seconds)
+        for job in work.jobs
+    )
+    return sum(done)
+
+
+def _build_progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[shown]}"),
+        console=console,
+        transient=True,
+    )

@@ -1,0 +1,92 @@
+"""What a layer answered to many images, measured once and kept in the run.
+
+A second question about the same layer and images is answered from the kept numbers, without Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerascnn.errors import ModelError
+from kerascnn.run import Run
+
+SCORES = ("mean", "max", "l2")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Numbers of one layer over one set of images.
+
+    Attributes:
+        layer: name of the layer.
+        scores: `mean`, `max` and `l2` to float32 (num_images, filters).
+        kernels: float32 (height, width, channels, filters), see `taps.effective_kernels`, or None.
+    """
+
+    layer: str
+    scores: dict[str, np.ndarray]
+    kernels: np.ndarray | None
+
+    @property
+    def num_filters(self) -> int:
+        """Filters of the layer."""
+        return self.scores["mean"].shape[1]
+
+    @property
+    def num_images(self) -> int:
+        """Images that were shown."""
+        return self.scores["mean"].shape[0]
+
+    def top(self, filter_index: int, k: int, score: str = "mean") -> tuple[np.ndarray, np.ndarray]:
+        """The k images that excite a filter, from 0, most: indices and scores, best first."""
+        scores = self.scores[score][:, filter_index]
+        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
+        return order, scores[order]
+
+
+def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Survey:
+    """Show images to a model and keep one number an image, filter and score.
+
+    Args:
+        model: functional or Sequential Keras model.
+        images: as the model takes them, or batches of them.
+        layer: as for `activations.truncate`.
+
+    Raises:
+        ModelError: if there is no such layer, or it gives a number that is not finite.
+    """
+    from kerascnn.look.activations import filter_scores
+    from kerascnn.look.taps import effective_kernels
+
+    batches = list(filter_scores(model, images, layer, SCORES))
+    scores = {
+        name: np.concatenate([batch[index] for batch in batches])
+        for index, name in enumerate(SCORES)
+    }
+    if not all(np.isfinite(values).all() for values in scores.values()):
+        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
+    return Survey(layer, scores, effective_kernels(model, layer))
+
+
+def kept_survey(run: Run, source: str, layer: str, num_images: int) -> Survey | None:
+    """The numbers that a run keeps of a layer and these images, if it does.
+
+    Args:
+        run: where they are kept; what was measured with another model there does not count.
+        source: names the images; the same name must mean the same images.
+        layer: name of the layer.
+        num_images: how many images there are.
+    """
+    kept = run.read_activations(f"{source}/{layer}")
+    if not all(len(kept.get(name, ())) == num_images for name in SCORES):
+        return None
+    return Survey(layer, {name: kept[name] for name in SCORES}, kept.get("kernels"))
+
+
+def keep_survey(run: Run, source: str, survey: Survey) -> None:
+    """Keep the numbers in a run, for `kept_survey`."""
+    kernels = {} if survey.kernels is None else {"kernels": survey.kernels}
+    run.add_activations(f"{source}/{survey.layer}", survey.scores | kernels)

@@ -1,0 +1,328 @@
+"""What is looked at: a run or somebody's own model, and the images that are shown to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.backend import require_backend
+from kerascnn.data import is_dataset, load_dataset
+from kerascnn.data.pictures import find_images, load_images, resize_images
+from kerascnn.errors import DatasetError, ImageError, ModelError
+from kerascnn.look.scores import Survey, keep_survey, kept_survey, measure
+from kerascnn.model import load as archive
+from kerascnn.run import Run
+
+# The layers of the package's own networks, so that a run's numbers are found without Keras.
+RUN_LAYERS = {"conv": "conv1", "bn": "bn1", "relu": "relu1"}
+# Where a model gives no height and width, pictures are shown at this size.
+DEFAULT_SIDE = 224
+BATCH_SIZE = 250
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images that are shown to a model.
+
+    Attributes:
+        source: names them; the same name means the same images.
+        images: uint8 (num_images, height, width, channels).
+        names: what to call each image: its index in a data set, or its file.
+        labels: int (num_images,), or None where no classes are known.
+        class_names: name of each label; empty where no classes are known.
+        problems: a message for each file that could not be read.
+    """
+
+    source: str
+    images: np.ndarray
+    names: list[str]
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Subject:
+    """A run or a model, with images.
+
+    Args:
+        run: a run, or None where `model_path` is given.
+        model_path: a `.keras` file.
+        images: see `load_shown`; empty for the run's own test images.
+        data_dir: see `load_dataset`.
+        value_range: lowest and highest pixel value that the model takes; a run's takes 0 to 255.
+    """
+
+    def __init__(
+        self,
+        run: Run | None = None,
+        model_path: Path | None = None,
+        images: tuple[str | Path, ...] = (),
+        data_dir: Path | None = None,
+        value_range: tuple[float, float] = (0.0, 255.0),
+    ):
+        self.run, self.model_path, self.data_dir = run, model_path, data_dir
+        self._images, self._value_range = images, value_range
+
+    @property
+    def name(self) -> str:
+        """Name of the run, or of the model's file."""
+        return self.run.name if self.run else self.model_path.name
+
+    @cached_property
+    def model(self):
+        """The Keras model, loaded when first asked for."""
+        require_backend()
+        if not self.run:
+            model = load_model(self.model_path)
+            input_shape(model)  # is an error where it takes no pictures
+            return model
+        from kerascnn.evaluation import load_best_model
+
+        return load_best_model(self.run)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The images, read when first asked for."""
+        if self._images:
+            return load_shown(self._images, self._input_shape, self.data_dir)
+        if not self.run:
+            raise ImageError("--model needs --images: a folder, files, or a data set by name.")
+        return load_shown((self.run.recipe.data.dataset,), None, self.data_dir)
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that the model tells apart; numbers where they are not known.
+
+        Somebody's own model is taken to tell apart the classes of the images shown where it has as
+        many; empty where it is no classifier.
+        """
+        if self.run:
+            return self._class_names_of_run(self.run)
+        if self.probabilities is None:
+            return ()
+        count = self.probabilities.shape[1]
+        if len(self.shown.class_names) == count:
+            return self.shown.class_names
+        return tuple(str(index) for index in range(count))
+
+    @cached_property
+    def all_class_names(self) -> tuple[str, ...]:
+        """`class_names`, then those classes of the images shown that are not among them."""
+        return tuple(dict.fromkeys((*self.class_names, *self.shown.class_names)))
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """Classes of the images, int (num_images,), by their place in `all_class_names`."""
+        if self.shown.labels is None:
+            return None
+        places = [self.all_class_names.index(name) for name in self.shown.class_names]
+        return np.array(places)[self.shown.labels]
+
+    @cached_property
+    def probabilities(self) -> np.ndarray | None:
+        """Class probabilities, float32 (num_images, num_classes), if the model gives them."""
+        kept = self._kept_probabilities()
+        if kept is not None:
+            return kept
+        if self.run:
+            from kerascnn.evaluation import predict
+
+            return predict(self.model, self.shown.images)
+        if not _is_classifier(self.model):
+            return None
+        outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
+        outputs = np.concatenate(outputs).astype("float32")
+        if not np.isfinite(outputs).all():
+            raise ModelError(f"{self.name} gives outputs that are not finite.")
+        return _to_probabilities(self.model, outputs)
+
+    @property
+    def predictions(self) -> np.ndarray | None:
+        """Predicted classes, int (num_images,)."""
+        return None if self.probabilities is None else self.probabilities.argmax(axis=1)
+
+    def batches(self, chosen: list[int] | None = None) -> Iterator[np.ndarray]:
+        """The images, or those chosen, as the model takes them: its values, order of dimensions."""
+        images, (low, high) = self.shown.images, self._value_range
+        images = images if chosen is None else images[chosen]
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = images[start : start + BATCH_SIZE]
+            if (low, high) != (0.0, 255.0):
+                batch = batch.astype("float32") * ((high - low) / 255) + low
+            yield np.moveaxis(batch, -1, 1) if _is_channels_first(self.model) else batch
+
+    def layer(self, tap: str, layer: str | None) -> str:
+        """Name of the layer that is meant by `--tap` and `--layer`."""
+        if layer:
+            return layer
+        if self.run:
+            return RUN_LAYERS[tap]
+        from kerascnn.look.taps import find_tap
+
+        return find_tap(self.model, tap)
+
+    def survey(self, layer: str) -> Survey:
+        """What a layer answers to the images; kept in the run, where there is one."""
+        if not self.run:
+            return measure(self.model, self.batches(), layer)
+        source = self.shown.source
+        kept = kept_survey(self.run, source, layer, len(self.shown.images))
+        if kept is None:
+            kept = measure(self.model, self.batches(), layer)
+            keep_survey(self.run, source, kept)
+        return kept
+
+    @property
+    def _input_shape(self) -> tuple[int, int, int]:
+        return input_shape(self.model)
+
+    def _class_names_of_run(self, run: Run) -> tuple[str, ...]:
+        if run.metrics_path.exists():
+            return tuple(row["name"] for row in run.read_metrics()["test"].get("per_class", ()))
+        try:
+            return load_dataset(run.recipe.data.dataset, self.data_dir).class_names
+        except DatasetError:
+            return tuple(str(index) for index in range(self.model.output_shape[-1]))
+
+    def _kept_probabilities(self) -> np.ndarray | None:
+        """Those that `evaluate` stored, if it did, and for the images that are there now."""
+        if not self.run or self._images or not self.run.is_evaluated:
+            return None
+        kept = self.run.read_predictions()
+        return kept["probabilities"] if np.array_equal(kept["labels"], self.shown.labels) else None
+
+
+def load_model(path: Path):
+    """Load somebody's own `.keras` file, see `archive.load_model`.
+
+    Raises:
+        ModelError: if there is no such file, it is of another kind, or it is not safe to load.
+    """
+    if path.suffix != ".keras":
+        raise ModelError(
+            f"'{path}' is not a .keras file; other formats can run code and are not loaded. "
+            "Save the model with `model.save('model.keras')`."
+        )
+    if not path.is_file():
+        raise ModelError(f"There is no file '{path}'.")
+    return archive.load_model(path)
+
+
+def input_shape(model) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures that a model takes.
+
+    Raises:
+        ModelError: if the model does not take pictures of 1 or 3 channels.
+    """
+    shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1:
+        raise ModelError(f"The model has {len(shapes)} inputs; expected one, of pictures.")
+    shape = shapes[0]
+    if len(shape) != 4:
+        raise ModelError(
+            f"The model takes inputs of shape {shape}; expected pictures, of shape "
+            "(num_images, height, width, channels)."
+        )
+    height, width, channels = (*shape[2:], shape[1]) if _is_channels_first(model) else shape[1:]
+    if channels not in (1, 3):
+        raise ModelError(
+            f"The model takes inputs of shape {shape}, with {channels} channels; expected 1 or 3."
+        )
+    return height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
+
+
+def load_shown(
+    given: tuple[str | Path, ...],
+    image_shape: tuple[int, int, int] | None,
+    data_dir: Path | None = None,
+) -> Shown:
+    """Images by the name of a data set (its test split), by a folder, or by files.
+
+    Args:
+        given: one data set by its name, a string; or any number of folders and files, of which
+            those that are a Path are never taken for a data set.
+        image_shape: to fit pictures to; None takes a data set as it is.
+        data_dir: see `load_dataset`.
+
+    Raises:
+        ImageError: if none can be read.
+        DatasetError: if the data set cannot be loaded.
+    """
+    name = given[0] if len(given) == 1 and isinstance(given[0], str) else None
+    if name and (image_shape is None or is_dataset(name)):
+        dataset = load_dataset(name, data_dir)
+        images = dataset.test_images
+        if image_shape is not None and dataset.image_shape != image_shape:
+            images = resize_images(images, image_shape)
+        names = [str(index) for index in range(len(images))]
+        return Shown(
+            dataset.fingerprint or dataset.name,
+            images,
+            names,
+            dataset.test_labels,
+            dataset.class_names,
+            dataset.problems,
+        )
+    files = [path for name in given for path in _files(Path(name))]
+    images, read, problems = load_images(files, image_shape)
+    if not read:
+        raise ImageError(_why_none(given, problems))
+    stats = "".join(f"{path.resolve()} {_changed_at(path)}" for path in read)
+    source = hashlib.sha256(stats.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return Shown(source, images, [str(path) for path in read], problems=tuple(problems))
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # gone since it was read
+        return 0
+
+
+def _files(path: Path) -> list[Path]:
+    return find_images(path) if path.is_dir() else [path]
+
+
+def _why_none(given: tuple[str | Path, ...], problems: list[str]) -> str:
+    if not problems:
+        return f"There is no picture in '{given[0]}'."
+    if len(problems) == 1:
+        return problems[0]
+    return f"None of {len(problems)} files can be read as a picture. The first: {problems[0]}"
+
+
+def _is_channels_first(model) -> bool:
+    """Whether the model's pictures have their channels before height and width."""
+    shape = model.inputs[0].shape
+    return shape[1] in (1, 3) and shape[3] not in (1, 3)
+
+
+def _is_classifier(model) -> bool:
+    """Whether a model gives one row of numbers an image."""
+    return len(model.outputs) == 1 and len(model.outputs[0].shape) == 2
+
+
+def _to_probabilities(model, outputs: np.ndarray) -> np.ndarray:
+    """Class probabilities from logits, or from what are probabilities already.
+
+    One unit gives the second of two classes, as Keras's binary cross-entropy has it.
+    """
+    if outputs.shape[1] == 1:
+        share = outputs if _ends_in_sigmoid(model) else np.exp(-np.logaddexp(0, -outputs))
+        return np.concatenate([1 - share, share], axis=1)
+    if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        return outputs
+    exponents = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def _ends_in_sigmoid(model) -> bool:
+    import keras
+
+    last = model.outputs[0]._keras_history.operation
+    return getattr(last, "activation", None) is keras.activations.sigmoid

@@ -1,0 +1,1 @@
+"""Networks: building the study's, loading anybody's, and the graph of their layers."""

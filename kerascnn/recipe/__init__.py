@@ -1,0 +1,409 @@
+"""A recipe says everything a training run needs to know, and what the study reported for it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from kerascnn.errors import RecipeError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(ge=0, lt=1)]
+Jitter = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(max_length=1000)]
+
+# No recipe file is as long.
+MOST_BYTES = 2**20
+
+# What pydantic's objections are called in a recipe; in braces, what pydantic adds to them.
+_REASONS = {
+    "dict_type": "must be a table",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number, such as 0.05",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be a whole number",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must hold only ASCII letters, digits, '.', '_' and '-', "
+    "and begin with a letter or digit",
+    "string_too_long": "must be at most {max_length} characters long",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a string",
+    "string_unicode": "must be a string that UTF-8 can hold",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list, such as [1, 2]",
+}
+
+
+class Section(BaseModel):
+    """Base of all parts of a recipe: frozen, strictly typed, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Which labelled images to use.
+
+    Attributes:
+        dataset: name of a data set, `cifar10` or `shapes`, or a folder of classes.
+        validation_fraction: share of the training images, drawn from the seed, that validate.
+    """
+
+    dataset: Annotated[str, Field(min_length=1, max_length=4096)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Augmentation(Section):
+    """Random changes to training images, with torchvision's meaning; 0 turns one off.
+
+    Attributes:
+        horizontal_flip: probability that an image is mirrored.
+        crop_padding: pixels of black padding on each side before a window is cropped.
+        brightness: the factor is drawn from [1 - brightness, 1 + brightness].
+        contrast: the same for contrast.
+        saturation: the same for saturation.
+    """
+
+    horizontal_flip: Fraction
+    crop_padding: Annotated[int, Field(ge=0, le=512)]
+    brightness: Jitter
+    contrast: Jitter
+    saturation: Jitter
+
+
+class Model(Section):
+    """The architecture: a block of convolution, batch normalization and ReLU per entry of filters.
+
+    Attributes:
+        filters: filters of each convolution.
+        kernel_size: height and width of each kernel, in pixels.
+        pool_after: the blocks, counted from 1, after which the one 2x2 max pooling is applied.
+        units: hidden units of the first fully connected layer.
+        dropout: share of units that both dropout layers switch off in training.
+    """
+
+    filters: Annotated[tuple[Annotated[int, Field(gt=0, le=4096)], ...], Field(min_length=1)]
+    kernel_size: Annotated[int, Field(gt=0, le=31)]
+    pool_after: tuple[int, ...]
+    units: Annotated[int, Field(gt=0, le=65536)]
+    dropout: OpenFraction
+
+    @field_validator("filters", "pool_after", mode="before")
+    @classmethod
+    def _list_is_a_tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("pool_after")
+    @classmethod
+    def _blocks_exist(cls, pool_after: tuple[int, ...], info) -> tuple[int, ...]:
+        blocks = len(info.data.get("filters", ()))
+        ascending = list(pool_after) == sorted(set(pool_after))
+        if not ascending or any(block < 1 or block > blocks for block in pool_after):
+            raise ValueError(f"must list blocks from 1 to {blocks}, ascending, each once")
+        return pool_after
+
+
+class Train(Section):
+    """How to train.
+
+    Attributes:
+        optimizer: `sgd` or `adam`.
+        learning_rate: constant over the run.
+        momentum: of SGD; must be 0 for Adam.
+        epochs: passes over the training images.
+        batch_size: images per update.
+        seed: draws split, initial weights, order of images, augmentation and dropout.
+    """
+
+    optimizer: Literal["sgd", "adam"]
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    momentum: OpenFraction
+    epochs: Annotated[int, Field(gt=0, le=1_000_000)]
+    batch_size: Annotated[int, Field(gt=0, le=1_000_000)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+    @field_validator("momentum")
+    @classmethod
+    def _momentum_is_sgd(cls, momentum: float, info) -> float:
+        if momentum and info.data.get("optimizer") == "adam":
+            raise ValueError("must be 0 for adam, whose momentum is its beta_1 of 0.9")
+        return momentum
+
+
+class Figure(Section):
+    """One reported number and the place in the study where it stands."""
+
+    value: Annotated[float, Field(ge=0)]
+    where: Text
+
+
+class Reported(Section):
+    """What the study reported for this run; empty where it reported nothing.
+
+    Attributes:
+        best_val_loss, best_epoch, train_loss, accuracy: single numbers; accuracy is a fraction.
+        per_class: class name to test accuracy, a fraction.
+        note: what the study says besides.
+    """
+
+    best_val_loss: Figure | None = None
+    best_epoch: Figure | None = None
+    train_loss: Figure | None = None
+    accuracy: Figure | None = None
+    per_class: dict[str, Figure] = {}
+    note: Text = ""
+
+
+class Recipe(Section):
+    """A complete, validated and immutable description of one training run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    title: Text
+    data: Data
+    augmentation: Augmentation
+    model: Model
+    train: Train
+    reported: Reported = Reported()
+
+    @property
+    def comparable(self) -> Reported:
+        """What the study reported, where it is of these images: it stands for CIFAR-10 alone."""
+        return self.reported if self.data.dataset == "cifar10" else Reported()
+
+    def with_values(self, values: dict[str, object]) -> Recipe:
+        """A copy with some keys set, e.g. `{"train.learning_rate": 0.05}`.
+
+        Raises:
+            RecipeError: if a key is unknown or a value does not fit.
+        """
+        content = self.model_dump()
+        for key, value in values.items():
+            _set_value(content, key, value)
+        return parse_recipe(content, f"recipe '{self.name}'")
+
+    def to_toml(self) -> str:
+        """The recipe as TOML text that `load_recipe` reads back to an equal recipe."""
+        return "\n".join(_toml_lines(self.model_dump(exclude_none=True), ())) + "\n"
+
+
+def recipes_directory() -> Path:
+    """Where the shipped recipes are: inside the installed package, or beside it in a clone."""
+    package = Path(__file__).parents[1]
+    shipped = package / "recipes"
+    return shipped if shipped.is_dir() else package.parent / "recipes"
+
+
+def list_recipes() -> list[str]:
+    """Names of the shipped recipes, in alphabetical order."""
+    return sorted(path.stem for path in recipes_directory().glob("*.toml"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Load a shipped recipe by its name, or any recipe by the path of its file.
+
+    Args:
+        name: such as `adam-lr0.001`, or a path that ends in `.toml`.
+
+    Raises:
+        RecipeError: if there is no such recipe, or it is not valid.
+    """
+    try:
+        content = tomllib.loads(read_recipe_text(name))
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"Recipe file '{name}' is not TOML: {error}.") from None
+    return parse_recipe(content, f"recipe '{name}'")
+
+
+def read_recipe_text(name: str | Path) -> str:
+    """The text of a recipe's file, with its comments; `name` and errors as for `load_recipe`."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _shipped_path(str(name))
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise RecipeError(f"Recipe file '{name}' has more than {MOST_BYTES:,} bytes.")
+        return content.decode("utf-8").replace("\r\n", "\n")
+    except FileNotFoundError:
+        nearest = _did_you_mean(path.stem, list_recipes())
+        raise RecipeError(
+            f"There is no recipe file '{name}'.{nearest} `kerascnn recipes` lists what is shipped."
+        ) from None
+    except OSError as error:
+        raise RecipeError(f"Recipe file '{name}' cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise RecipeError(f"Recipe file '{name}' is not text in UTF-8: {error}.") from None
+
+
+def parse_recipe(content: dict[str, object], source: str) -> Recipe:
+    """Validate a nested dict, as read from TOML.
+
+    Args:
+        content: the recipe's sections and keys.
+        source: what to call the recipe in an error.
+
+    Raises:
+        RecipeError: naming the key and, where it is unknown, the nearest known one.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors()
+        # A misspelt key is missing too; that it is not known says more.
+        unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        raise RecipeError(f"In {source}: {_explain((unknown or problems)[0])}") from None
+
+
+def parse_setting(setting: str) -> tuple[str, object]:
+    """Split `KEY=VALUE`; the value is read as TOML, or else taken as a string.
+
+    Raises:
+        RecipeError: if there is no `=` or no key.
+    """
+    key, equals, text = setting.partition("=")
+    key, text = key.strip(), text.strip()
+    if not equals or not key:
+        raise RecipeError(
+            f"Setting '{setting}' is not of the form KEY=VALUE, such as train.learning_rate=0.05."
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return key, text
+    return key, value["value"] if list(value) == ["value"] else text
+
+
+def differences(before: Recipe, after: Recipe) -> list[str]:
+    """What trains otherwise, as `train.epochs was 50, is 60`; names and reports do not train."""
+    found = []
+    for key in recipe_keys():
+        section, _, name = key.rpartition(".")
+        if section in ("data", "augmentation", "model", "train"):
+            was, now = (getattr(getattr(recipe, section), name) for recipe in (before, after))
+            if was != now:
+                found.append(f"{key} was {_toml_value(was)}, is {_toml_value(now)}")
+    return found
+
+
+def changes_from_shipped(recipe: Recipe) -> list[str]:
+    """How a recipe trains otherwise than the shipped one of its name, but for its seed.
+
+    In the words of `differences`; empty where none of this name is shipped.
+    """
+    if recipe.name not in list_recipes():
+        return []
+    shipped = load_recipe(recipe.name).with_values({"train.seed": recipe.train.seed})
+    return differences(shipped, recipe)
+
+
+def recipe_keys() -> list[str]:
+    """All keys that a setting may name, dotted."""
+    return list(_keys(Recipe, ()))
+
+
+def _shipped_path(name: str) -> Path:
+    names = list_recipes()
+    if name in names:
+        return recipes_directory() / f"{name}.toml"
+    message = f"Recipe '{name}' is not known.{_did_you_mean(name, names)}"
+    if os.path.isfile(name):
+        message += " (A recipe file must end in .toml.)"
+    raise RecipeError(f"{message} `kerascnn recipes` lists all {len(names)}.")
+
+
+def _did_you_mean(given: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(given, list(known), n=1, cutoff=0.4)
+    return f" Did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def _keys(section: type[Section], prefix: tuple[str, ...]) -> Iterable[str]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _keys(field.annotation, (*prefix, name))
+        else:
+            yield ".".join((*prefix, name))
+
+
+def _set_value(content: dict, key: str, value: object) -> None:
+    if key not in recipe_keys():
+        raise RecipeError(
+            f"There is no key '{key}' in a recipe.{_did_you_mean(key, recipe_keys())}"
+        )
+    *sections, name = key.split(".")
+    for section in sections:
+        content = content[section]
+    content[name] = value
+
+
+def _explain(problem: dict) -> str:
+    place = problem["loc"]
+    key = ".".join(part for part in place if isinstance(part, str))
+    if problem["type"] == "extra_forbidden":
+        known = _siblings(place)
+        nearest = _did_you_mean(place[-1], known) or f" Expected one of {', '.join(known)}."
+        return f"key '{key}' is not known.{nearest}"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing. `kerascnn recipes show adam-lr0.001` shows all keys."
+    if place and isinstance(place[-1], int):
+        key = f"entry {place[-1] + 1} of {key}"
+    return f"{key} = {_shortened(problem['input'])}: {_reason(problem)}."
+
+
+def _reason(problem: dict) -> str:
+    """What pydantic objects to, in the words of a recipe."""
+    if problem["type"] == "model_type":
+        return f"must be a table of {', '.join(_siblings((*problem['loc'], '')))}"
+    if problem["type"] in _REASONS:
+        return _REASONS[problem["type"]].format(**problem.get("ctx", {}))
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def _shortened(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _siblings(place: tuple) -> list[str]:
+    section: type[Section] = Recipe
+    for part in place[:-1]:
+        field = section.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return list(Figure.model_fields)
+        section = field.annotation
+    return list(section.model_fields)
+
+
+def _toml_lines(content: dict, path: tuple[str, ...]) -> Iterable[str]:
+    tables = {key: value for key, value in content.items() if isinstance(value, dict)}
+    for key, value in content.items():
+        if key not in tables:
+            yield f"{_toml_key(key)} = {_toml_value(value)}"
+    for key, table in tables.items():
+        yield ""
+        yield f"[{'.'.join(_toml_key(part) for part in (*path, key))}]"
+        yield from _toml_lines(table, (*path, key))
+
+
+def _toml_key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if bare else json.dumps(key, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_toml_value(item) for item in value)}]"
+    return repr(value)

@@ -1,0 +1,367 @@
+"""Checks of claims about the first layer.
+
+Filters of two seeds cannot be compared by their number, so each is one about the layer as a whole.
+What untrained layers answer stands beside it: convolutions with random weights already tell images
+apart (Saxe et al. 2011), so that what they show, too, is not learned (Adebayo et al. 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from kerascnn.look import explanation as filters
+from kerascnn.study.check_numbers import SURE
+from kerascnn.study.evidence import Check, Evidence, Layer
+from kerascnn.study.finding import (
+    FAILS,
+    HOLDS,
+    UNCHECKABLE,
+    UNTOLD,
+    Finding,
+    percent,
+    seeds,
+    unanimous,
+)
+from kerascnn.study.results import Result
+
+Answer = tuple[bool | None, str]
+BLUE = "blueness in the border"
+TOP = 5
+THREE = ("automobile", "frog", "ship")
+# "Mostly": the study's two filters have four of five.
+MOSTLY = 4
+# On blue: bluer in the border than nine of ten test images.
+BLUER_THAN = 0.9
+# A class, or being of one class, matters from this probability of superiority on.
+SUPERIOR = 0.6
+# "Far above": this many times as high as the next filter's.
+FAR = 2.0
+# In the study the highest of three filters is so many times as high as the next.
+OF_THREE = 10.905 / 2.870
+NUM_PAIRS = 20_000
+WITH_IT = "layers with such a filter"
+
+
+def airplanes_on_blue(recipe: str) -> Check:
+    """Whether there is a filter whose five best images are mostly airplanes, all on blue."""
+    return _of_each(recipe, _has_airplanes_on_blue)
+
+
+def airplanes_and_birds(recipe: str) -> Check:
+    """Whether there is a filter of airplanes and birds that are darker than a bright background."""
+    return _of_each(recipe, _has_airplanes_and_birds)
+
+
+def learned_airplanes_on_blue(recipe: str) -> Check:
+    """Whether more trained layers than untrained ones have a filter of `airplanes_on_blue`."""
+    return _learned(recipe, lambda layer: _has_airplanes_on_blue(layer)[0], WITH_IT, _count_of)
+
+
+def learned_airplanes_and_birds(recipe: str) -> Check:
+    """Whether more trained layers than untrained ones have a filter of `airplanes_and_birds`."""
+    return _learned(recipe, lambda layer: _has_airplanes_and_birds(layer)[0], WITH_IT, _count_of)
+
+
+def dark_on_blue(recipe: str) -> Check:
+    """Whether a filter of `airplanes_on_blue` has images darker in the centre than in the border.
+
+    That the border is bright, too, is not asked: a saturated blue is darker than most images.
+    """
+
+    def answer(layer: Layer) -> Answer:
+        found = _filters_of_airplanes_on_blue(layer)
+        if not found:
+            return None, "there is no such filter"
+        counts = [int(_are_darker_inside(layer, layer.top(index, TOP)).sum()) for index in found]
+        best = found[int(np.argmax(counts))]
+        return max(counts) == TOP, f"{max(counts)} of the five images of filter {best + 1}"
+
+    return _of_each(recipe, answer, unknown=UNCHECKABLE)
+
+
+def highest_on_blue(recipe: str) -> Check:
+    """Whether the filter of highest mean activation is one of `airplanes_on_blue`."""
+
+    def answer(layer: Layer) -> Answer:
+        highest = int(layer.scores.max(axis=0).argmax())
+        found = _filters_of_airplanes_on_blue(layer)
+        on_blue = _names(found) if found else "none"
+        return highest in found, f"highest is filter {highest + 1}, of airplanes on blue {on_blue}"
+
+    return _of_each(recipe, answer)
+
+
+def background_not_class(recipe: str) -> Check:
+    """Whether such a filter follows the blue, and not airplanes among images alike in it."""
+
+    def answer(layer: Layer) -> Answer:
+        found = _filters_of_airplanes_on_blue(layer)
+        if not found:
+            return None, "there is no such filter"
+        explained = [_explain(layer, index) for index in found]
+        answers = {row["answer"] for row in explained}
+        holds = True if True in answers else None if None in answers else False
+        return holds, "; ".join(row["text"] for row in explained)
+
+    return _of_each(recipe, answer, unknown=UNCHECKABLE)
+
+
+def one_far_above(recipe: str) -> Check:
+    """Whether the highest mean activation of one filter is far above those of all others.
+
+    The study compares three filters; how often three drawn at random lie as far apart stands in the
+    evidence.
+    """
+
+    def answer(layer: Layer) -> Answer:
+        highest = layer.scores.max(axis=0)
+        order = np.argsort(-highest, kind="stable")
+        first, second = (float(highest[index]) for index in order[:2])
+        share = _share_of_threes(highest)
+        why = (
+            f"filter {order[0] + 1} reaches {first:.2f}, the next {second:.2f}, the median filter "
+            f"{np.median(highest):.2f}; of three filters drawn at random one is as far above as in "
+            f"the study in {percent(share, 0)} of cases"
+        )
+        if first >= FAR * second > 0:
+            return True, why
+        return (False if share < 1 - SURE else None), why
+
+    return _of_each(recipe, answer)
+
+
+def tells_classes(recipe: str) -> Check:
+    """Whether images of two classes are answered differently, all of them classified rightly.
+
+    Differently: less alike than images of one class are, see `_likeness_of_classes`.
+    """
+
+    def check(evidence: Evidence) -> Finding:
+        answers = [_tell_classes(run, layer) for run, layer in evidence.layers(recipe)]
+        return unanimous(answers)
+
+    return check
+
+
+def learned_classes(recipe: str) -> Check:
+    """Whether trained layers answer classes more differently than untrained ones do."""
+
+    def likeness(layer: Layer) -> float:
+        return _likeness_of_classes(layer, np.ones(len(layer.labels), bool))
+
+    said = "two images of one class answered more alike than two of two classes"
+    return _learned(recipe, likeness, said, _range_of)
+
+
+def values(recipe: str) -> Check:
+    """What the best activations are here; those of another seed's filters are another matter."""
+
+    def check(evidence: Evidence) -> Finding:
+        said = []
+        for run, layer in evidence.layers(recipe):
+            highest = layer.scores.max(axis=0)
+            low, middle, high = np.quantile(highest, (0, 0.5, 1))
+            said.append(f"seed {run.seed}: from {low:.2f} to {high:.2f}, median {middle:.2f}")
+        why = "filters of two seeds are not the same ones; the highest mean activations are, "
+        return Finding(UNCHECKABLE, why + "; ".join(said))
+
+    return check
+
+
+def _of_each(recipe: str, answer: Callable[[Layer], Answer], unknown: str = UNTOLD) -> Check:
+    """A check that asks each trained layer, and says how many untrained ones answer yes."""
+
+    def check(evidence: Evidence) -> Finding:
+        asked = [(run, answer(layer)) for run, layer in evidence.layers(recipe)]
+        found = unanimous([(yes, f"seed {run.seed}: {why}") for run, (yes, why) in asked], unknown)
+        untrained = [answer(layer)[0] for layer in evidence.untrained(recipe)]
+        count = sum(yes is True for yes in untrained)
+        return replace(
+            found,
+            evidence=f"{found.evidence}; of {len(untrained)} untrained layers it is so in {count}",
+        )
+
+    return check
+
+
+def _learned(
+    recipe: str,
+    measure: Callable[[Layer], float],
+    what: str,
+    summary: Callable[[list[float]], str],
+) -> Check:
+    """A check that trained layers have more of something than untrained ones.
+
+    By a permutation test of the difference of means (Fisher 1935), exact for few layers.
+    """
+
+    def check(evidence: Evidence) -> Finding:
+        trained = [float(measure(layer)) for _, layer in evidence.layers(recipe)]
+        untrained = [float(measure(layer)) for layer in evidence.untrained(recipe)]
+        said = (
+            f"{what}: {summary(trained)} (trained, {seeds(len(trained))}), {summary(untrained)} "
+            f"(untrained, {seeds(len(untrained))})"
+        )
+        if len(trained) < 2:
+            return Finding(UNTOLD, f"{said}; one seed cannot tell")
+        more, less = (_p_value(trained, untrained, side) for side in ("greater", "less"))
+        verdict = HOLDS if more <= 1 - SURE else FAILS if less <= 1 - SURE else UNTOLD
+        return Finding(
+            verdict,
+            f"{said}; permutation test: p = {more:.3f} for more by training, {less:.3f} for less",
+        )
+
+    return check
+
+
+def _p_value(one: list[float], other: list[float], side: str) -> float:
+    from scipy.stats import permutation_test
+
+    def difference(a, b, axis):
+        return np.mean(a, axis=axis) - np.mean(b, axis=axis)
+
+    found = permutation_test(
+        (one, other), difference, vectorized=True, alternative=side, random_state=0
+    )
+    return float(found.pvalue)
+
+
+def _tell_classes(run: Result, layer: Layer) -> Answer:
+    predictions = run.run.read_predictions()["predictions"]
+    right = predictions == layer.labels
+    counts = [int((right & (layer.labels == layer.label(name))).sum()) for name in THREE]
+    if min(counts) < 2:
+        return False, f"seed {run.seed}: not each class has two images that are right"
+    if not np.ptp(layer.scores[right], axis=0).any():
+        return False, f"seed {run.seed}: no filter is alive"
+    likeness = _likeness_of_classes(layer, right)
+    said = ", ".join(f"{count} {name}s" for count, name in zip(counts, THREE, strict=True))
+    return likeness >= SUPERIOR, (
+        f"seed {run.seed}: of {said} that are right, two of one class are answered more alike than "
+        f"two of two classes in {percent(likeness, 0)} of cases"
+    )
+
+
+def _likeness_of_classes(layer: Layer, chosen: np.ndarray) -> float:
+    """How often two images of one class are answered more alike than two of different classes.
+
+    How alike: the correlation of their mean activations over the filters, each standardized over
+    all images, for pairs drawn at random of automobiles, frogs and ships.
+    """
+    chosen = chosen & np.isin(layer.labels, [layer.label(name) for name in THREE])
+    scores, labels = _standardized(layer.scores)[chosen], layer.labels[chosen]
+    pairs = np.random.default_rng(0).integers(len(labels), size=(2, NUM_PAIRS))
+    pairs = pairs[:, pairs[0] != pairs[1]]
+    alike = (_rows(scores[pairs[0]]) * _rows(scores[pairs[1]])).sum(axis=1)
+    same = labels[pairs[0]] == labels[pairs[1]]
+    return _probability_of_superiority(alike[same], alike[~same])
+
+
+def _has_airplanes_on_blue(layer: Layer) -> Answer:
+    found = _filters_of_airplanes_on_blue(layer)
+    if found:
+        return True, f"{_names(found)} of {_num_filters(layer)}"
+    counts = [_count(layer, index, ("airplane",)) for index in range(_num_filters(layer))]
+    return False, f"at most {max(counts)} of five are airplanes, or not all on blue"
+
+
+def _has_airplanes_and_birds(layer: Layer) -> Answer:
+    of_classes = [
+        index
+        for index in range(_num_filters(layer))
+        if _count(layer, index, ("airplane", "bird")) == TOP
+        and 0 < _count(layer, index, ("bird",)) < TOP
+    ]
+    found = [index for index in of_classes if _are_dark_on_bright(layer, layer.top(index, TOP))]
+    if found:
+        return True, f"{_names(found)} of {_num_filters(layer)}"
+    only = f"; of the two classes only: {_names(of_classes)}" if of_classes else ""
+    return False, f"none of {_num_filters(layer)} filters{only}"
+
+
+def _count_of(answers: list[float]) -> str:
+    return f"{sum(answers):.0f} of {len(answers)}"
+
+
+def _range_of(shares: list[float]) -> str:
+    return f"{100 * min(shares):.0f} to {percent(max(shares), 0)} of cases"
+
+
+def _share_of_threes(highest: np.ndarray) -> float:
+    threes = np.array(list(combinations(highest, 3)))
+    threes.sort(axis=1)
+    return float((threes[:, 2] >= OF_THREE * np.maximum(threes[:, 1], 1e-12)).mean())
+
+
+def _num_filters(layer: Layer) -> int:
+    return layer.scores.shape[1]
+
+
+def _names(found: list[int]) -> str:
+    numbers = ", ".join(str(index + 1) for index in found)
+    return f"filter{'s' if len(found) > 1 else ''} {numbers}"
+
+
+def _count(layer: Layer, index: int, names: tuple[str, ...]) -> int:
+    wanted = [layer.label(name) for name in names]
+    return int(np.isin(layer.labels[layer.top(index, TOP)], wanted).sum())
+
+
+def _filters_of_airplanes_on_blue(layer: Layer) -> list[int]:
+    blue = np.quantile(layer.properties[BLUE], BLUER_THAN)
+    return [
+        index
+        for index in range(_num_filters(layer))
+        if _count(layer, index, ("airplane",)) >= MOSTLY
+        and (layer.properties[BLUE][layer.top(index, TOP)] > blue).all()
+    ]
+
+
+def _explain(layer: Layer, index: int) -> dict[str, object]:
+    scores = layer.scores[:, index]
+    rho = filters.rank_correlations(scores, {BLUE: layer.properties[BLUE]})[BLUE]
+    is_airplane = layer.labels == layer.label("airplane")
+    given = filters.superiority(scores, is_airplane, layer.properties[BLUE])
+    answer = None
+    if rho < filters.FOLLOWS or given["low"] >= SUPERIOR:
+        answer = False
+    elif given["high"] < SUPERIOR:
+        answer = True
+    return {
+        "answer": answer,
+        "text": f"filter {index + 1}: {BLUE} rho {rho:.2f}; among images alike in it an airplane "
+        f"scores higher than another in {percent(given['probability'], 0)} of cases (95 %: "
+        f"{100 * given['low']:.0f} to {percent(given['high'], 0)}; by chance 50 %)",
+    }
+
+
+def _are_dark_on_bright(layer: Layer, images: np.ndarray) -> bool:
+    border = layer.properties["brightness in the border"]
+    is_bright = border[images] > np.median(border)
+    return bool((is_bright & _are_darker_inside(layer, images)).all())
+
+
+def _are_darker_inside(layer: Layer, images: np.ndarray) -> np.ndarray:
+    centre, border = (layer.properties[f"brightness in the {it}"] for it in ("centre", "border"))
+    return centre[images] < border[images]
+
+
+def _standardized(scores: np.ndarray) -> np.ndarray:
+    alive = scores[:, np.ptp(scores, axis=0) > 0]
+    return (alive - alive.mean(axis=0)) / alive.std(axis=0)
+
+
+def _rows(scores: np.ndarray) -> np.ndarray:
+    """Rows centred and of length 1, so that their products are correlations."""
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+
+
+def _probability_of_superiority(one: np.ndarray, other: np.ndarray) -> float:
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(one, other).statistic / (len(one) * len(other)))

@@ -1,0 +1,193 @@
+"""What claims are checked against: the runs of a reading, their spread, and their first layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.backend import require_backend
+from kerascnn.evaluation.metrics import Spread
+from kerascnn.look import explanation as filters
+from kerascnn.look.subject import RUN_LAYERS, Shown, Subject
+from kerascnn.run import Run
+from kerascnn.study.finding import Finding, unanimous
+from kerascnn.study.results import Result, class_scale, spread_of
+
+# So many layers tell what a first layer answers before it has learned anything.
+NUM_UNTRAINED = 10
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the first layer of a run answers to the test images.
+
+    Attributes:
+        scores: mean activations, float32 (num_images, filters).
+        properties: see `filters.image_properties`.
+        labels: int (num_images,).
+        class_names: name of each label.
+    """
+
+    scores: np.ndarray
+    properties: dict[str, np.ndarray]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def label(self, name: str) -> int:
+        """The label of a class."""
+        return self.class_names.index(name)
+
+    def top(self, filter_index: int, k: int = 5) -> np.ndarray:
+        """Indices of the k images of highest mean activation, best first."""
+        scores = self.scores[:, filter_index]
+        return np.lexsort((np.arange(len(scores)), -scores))[:k]
+
+
+class Evidence:
+    """The results of one reading.
+
+    Args:
+        results: recipe's name to results, see `find_results`.
+        others: results of another reading, to tell the spread of seeds where this one has too few;
+            a run that is in both counts once.
+        look: gives first layers, see `FirstLayers`.
+    """
+
+    def __init__(
+        self,
+        results: dict[str, list[Result]],
+        others: dict[str, list[Result]] | None = None,
+        look: FirstLayers | None = None,
+    ):
+        self.results, self._look = results, look
+        own = {run.run.path for runs in results.values() for run in runs}
+        also = {
+            f"also {name}": [run for run in runs if run.run.path not in own]
+            for name, runs in (others or {}).items()
+        }
+        self._for_spread, self._spreads = results | also, {}
+        self._layers, self._untrained = {}, {}
+
+    def runs(self, recipe: str) -> list[Result]:
+        """Results of a recipe, one a seed."""
+        return self.results.get(recipe, [])
+
+    def values(self, recipe: str, quantity: str) -> list[float]:
+        """A quantity of each run that knows it."""
+        found = (run.value(quantity) for run in self.runs(recipe))
+        return [value for value in found if value is not None]
+
+    def mean(self, recipe: str, quantity: str) -> float:
+        """The mean over seeds."""
+        values = self.values(recipe, quantity)
+        return math.fsum(values) / len(values)
+
+    def spread(self, quantity: str) -> Spread | None:
+        """How far seeds lie apart, see `results.spread_of`."""
+        if quantity not in self._spreads:
+            self._spreads[quantity] = spread_of(self._for_spread, quantity)
+        return self._spreads[quantity]
+
+    def margin(self, recipe: str, quantity: str) -> float | None:
+        """How far one more run may lie from the mean of these, 95 %, by the spread of seeds.
+
+        That the test images are a sample does not count: the study has the very same ones. None
+        where the spread is not known.
+        """
+        if quantity == "accuracy" and all(run.has_collapsed for run in self.runs(recipe)):
+            return 0.0  # it is the share of one class, whatever the seed
+        values, spread = self.values(recipe, quantity), self.spread(quantity)
+        if spread is None or not values:
+            return None
+        is_class = quantity.startswith("class ")
+        scale = class_scale(self.mean(recipe, quantity)) if is_class else 1.0
+        return scale * spread.margin(len(values))
+
+    def difference_margin(self, a: str, b: str, num_new: float = 1) -> float | None:
+        """How far the difference of test accuracy (b less a) may lie from the one measured, 95 %.
+
+        Args:
+            a, b: recipes.
+            num_new: see `metrics.Spread.margin`.
+        """
+        spread = self.spread("accuracy")
+        if spread is None:
+            return None
+        return math.hypot(*(spread.margin(len(self.runs(recipe)), num_new) for recipe in (a, b)))
+
+    def layers(self, recipe: str) -> list[tuple[Result, Layer]]:
+        """The first layer of each run of a recipe."""
+        return [(run, self._layer(run)) for run in self.runs(recipe)]
+
+    def untrained(self, recipe: str) -> list[Layer]:
+        """First layers of networks of a recipe that has runs, before any training."""
+        if recipe not in self._untrained:
+            self._untrained[recipe] = self._look.untrained(self.runs(recipe)[0].run)
+        return self._untrained[recipe]
+
+    def _layer(self, result: Result) -> Layer:
+        if result.run.path not in self._layers:
+            self._layers[result.run.path] = self._look.trained(result.run)
+        return self._layers[result.run.path]
+
+
+Check = Callable[[Evidence], Finding]
+
+
+def each_run(recipe: str, answer: Callable[[Result], tuple[bool | None, str]]) -> Check:
+    """A check that asks each run of a recipe; `answer` gives yes or no, and the reason."""
+
+    def check(evidence: Evidence) -> Finding:
+        answers = [(run.seed, *answer(run)) for run in evidence.runs(recipe)]
+        return unanimous([(yes, f"seed {seed}: {why}") for seed, yes, why in answers])
+
+    return check
+
+
+class FirstLayers:
+    """Gives first layers and what they answer to the test images.
+
+    Args:
+        data_dir: directory of prepared TFDS data sets.
+    """
+
+    def __init__(self, data_dir: Path | None = None):
+        self.data_dir = data_dir
+        self._of = None
+
+    def trained(self, run: Run) -> Layer:
+        """The layer of a run, measured where the run does not keep it yet.
+
+        Raises:
+            DatasetError: if the images are not there.
+            RunError: if the run's model is needed and cannot be loaded.
+        """
+        subject = Subject(run, data_dir=self.data_dir)
+        return self._layer(subject.shown, subject.survey(RUN_LAYERS["relu"]).scores["mean"])
+
+    def untrained(self, run: Run, count: int = NUM_UNTRAINED) -> list[Layer]:
+        """The layers of a run's network with the initial weights of seeds from 0.
+
+        Raises:
+            DatasetError: if the images are not there.
+        """
+        require_backend()
+        from kerascnn.look.activations import filter_scores
+        from kerascnn.model.build import build_model
+
+        shown, layers = Subject(run, data_dir=self.data_dir).shown, []
+        for seed in range(count):
+            recipe = run.recipe.with_values({"train.seed": seed})
+            model = build_model(recipe, shown.images.shape[1:], len(shown.class_names))
+            batches = filter_scores(model, shown.images, RUN_LAYERS["relu"])
+            layers.append(self._layer(shown, np.concatenate([scores for (scores,) in batches])))
+        return layers
+
+    def _layer(self, shown: Shown, scores: np.ndarray) -> Layer:
+        if self._of is None or self._of[0] != shown.source:
+            self._of = shown.source, filters.image_properties(shown.images)
+        return Layer(scores, self._of[1], shown.labels, shown.class_names)

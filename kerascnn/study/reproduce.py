@@ -1,0 +1,269 @@
+"""Many runs, each in a process of its own, so that any of them can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import heapq
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerascnn.errors import RunError
+from kerascnn.recipe import Recipe
+from kerascnn.run import Run
+from kerascnn.study.readings import Reading
+from kerascnn.study.results import find_same, is_finished, trains_as
+
+POLL_SECONDS = 0.5
+# How long an epoch takes is told from the last ones: the machine may be busier or idler by now.
+RECENT_EPOCHS = 5
+# Of prctl.h. The library is looked up here: between fork and exec as little as can be is done.
+_PR_SET_PDEATHSIG = 1
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+@dataclass
+class Job:
+    """One run that is wanted.
+
+    Attributes:
+        recipe: resolved, with its seed.
+        state: `there` (was finished before), `waiting`, `running`, `done` or `failed`.
+        run: its run, once there is a directory.
+        message: why it failed.
+    """
+
+    recipe: Recipe
+    state: str = "waiting"
+    run: Run | None = None
+    message: str = ""
+
+    @property
+    def name(self) -> str:
+        """Recipe and seed."""
+        return f"{self.recipe.name}, seed {self.recipe.train.seed}"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it has in all."""
+        return self.recipe.train.epochs
+
+    @property
+    def epoch_seconds(self) -> list[float]:
+        """Seconds of each whole epoch so far."""
+        if self.run is None:
+            return []
+        with suppress(RunError):
+            return self.run.read_history()["seconds"]
+        return []
+
+
+class Reproduction:
+    """The runs of a study: which are there, which are to be made, and making them.
+
+    Args:
+        recipes: as shipped.
+        seeds: of each recipe.
+        reading: how the recipes are understood.
+        runs_dir: where runs are, and are made.
+        data_dir: directory of prepared TFDS data sets.
+    """
+
+    def __init__(
+        self,
+        recipes: list[Recipe],
+        seeds: list[int],
+        reading: Reading,
+        runs_dir: Path,
+        data_dir: Path | None = None,
+    ):
+        self.runs_dir, self.data_dir = runs_dir, data_dir
+        self.jobs: list[Job] = []
+        # All recipes with one seed come before the next seed: stopped early, each was tried.
+        for wanted in (reading.resolve(recipe, seed) for seed in seeds for recipe in recipes):
+            if not any(trains_as(job.recipe, wanted) for job in self.jobs):
+                self.jobs.append(self._look_for(Job(wanted)))
+        self._running: dict[int, _Process] = {}
+
+    @property
+    def failed(self) -> list[Job]:
+        """Jobs that did not end well."""
+        return [job for job in self.jobs if job.state == "failed"]
+
+    def make(self, num_jobs: int = 1, watch: Callable[[Reproduction], object] = id) -> None:
+        """Make what is missing, so many runs at a time; what failed does not stop the others.
+
+        Args:
+            num_jobs: processes at a time; they share the processor's cores.
+            watch: called about twice a second.
+
+        Raises:
+            KeyboardInterrupt: once all processes have stored their state, if it was interrupted.
+        """
+        try:
+            while self._fill(num_jobs):
+                watch(self)
+                time.sleep(POLL_SECONDS)
+                self._reap()
+            watch(self)
+        finally:
+            with _deaf():
+                self._stop()
+
+    def seconds_left(self, num_jobs: int) -> float | None:
+        """Seconds until the last run ends, if epochs go on as they lately did; None if unknown."""
+        recent = [s for job in self._active() for s in job.epoch_seconds[-RECENT_EPOCHS:]]
+        if not recent:
+            recent = [s for job in self.jobs for s in job.epoch_seconds[-RECENT_EPOCHS:]]
+        if not recent:
+            return None
+        each = statistics.median(recent)
+        # Those that run go on; each of the others takes the place that is free first.
+        busy = sorted(self._epochs_left(job) for job in self._active())
+        free_at = [0] * (num_jobs - len(busy)) + busy
+        for job in self.jobs:
+            if job.state == "waiting":
+                heapq.heapreplace(free_at, free_at[0] + self._epochs_left(job))
+        return each * max(free_at)
+
+    def _active(self) -> list[Job]:
+        return [self.jobs[index] for index in self._running]
+
+    @staticmethod
+    def _epochs_left(job: Job) -> int:
+        return job.epochs - len(job.epoch_seconds)
+
+    def _look_for(self, job: Job) -> Job:
+        """Find the run of a job, which another process may have made by now."""
+        job.run = find_same(self.runs_dir, job.recipe)
+        if job.run and is_finished(job.run):
+            job.state = "there"
+        return job
+
+    def _fill(self, num_jobs: int) -> bool:
+        """Start what there is room for; whether anything is left to wait for."""
+        for index, job in enumerate(self.jobs):
+            if len(self._running) >= num_jobs or job.state != "waiting":
+                continue
+            if self._look_for(job).state == "waiting":
+                self._start(index, num_jobs)
+        return bool(self._running)
+
+    def _start(self, index: int, num_jobs: int) -> None:
+        job = self.jobs[index]
+        waiting = sum(each.state in ("waiting", "running") for each in self.jobs)
+        try:
+            with _deaf():  # or a process could run that nobody knows of
+                process = _Process(job, self.runs_dir, self.data_dir, min(num_jobs, waiting))
+                self._running[index], job.state = process, "running"
+        except OSError as error:
+            job.state, job.message = "failed", f"no process can be started: {error.strerror}."
+
+    def _reap(self) -> None:
+        for index, process in list(self._running.items()):
+            job = self.jobs[index]
+            job.run = job.run or find_same(self.runs_dir, job.recipe)
+            if (status := process.popen.poll()) is None:
+                continue
+            del self._running[index]
+            said = process.close()
+            job.state, job.message = ("failed", _why(status, said)) if status else ("done", "")
+
+    def _stop(self) -> None:
+        """Have what still runs store its state and end."""
+        for process in self._running.values():
+            process.popen.terminate()
+        for index, process in self._running.items():
+            process.popen.wait()
+            process.close()
+            self.jobs[index].state = "waiting"
+        self._running = {}
+
+
+class _Process:
+    """`kerascnn run`, `resume` or `evaluate` of one job."""
+
+    def __init__(self, job: Job, runs_dir: Path, data_dir: Path | None, at_a_time: int):
+        self.directory = tempfile.TemporaryDirectory(prefix="kerascnn-")
+        self.log_path = Path(self.directory.name, "log")
+        command = self._command(job, runs_dir)
+        command += ["--json"] + (["--data-dir", str(data_dir)] if data_dir else [])
+        try:
+            with self.log_path.open("wb") as log:
+                self.popen = subprocess.Popen(
+                    [sys.executable, "-m", "kerascnn", *command],
+                    env=_environment(at_a_time),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    # Ctrl-C reaches this process alone, which then ends the others.
+                    start_new_session=True,
+                    preexec_fn=functools.partial(_as_child, os.getpid()),
+                )
+        except OSError:
+            self.directory.cleanup()
+            raise
+
+    def _command(self, job: Job, runs_dir: Path) -> list[str]:
+        if not job.run:
+            recipe_path = Path(self.directory.name, "recipe.toml")
+            recipe_path.write_text(job.recipe.to_toml(), "utf-8")
+            return ["run", str(recipe_path), "--runs-dir", str(runs_dir)]
+        # Of one that is trained, figures are missing or damaged.
+        is_trained = job.run.status in ("trained", "finished")
+        return ["evaluate" if is_trained else "resume", str(job.run.path)]
+
+    def close(self) -> list[str]:
+        """Tidy up; the lines that the process wrote on standard error."""
+        lines = self.log_path.read_text("utf-8", "replace").split("\n")
+        self.directory.cleanup()
+        return [line for line in lines if line.strip()]
+
+
+def _why(status: int, said: list[str]) -> str:
+    """Why a process failed, by its exit status and what it said."""
+    if status < 0:
+        return f"its process was ended by signal {-status}."
+    errors = [line for line in said if line.startswith("Error: ")]
+    return (errors or said or ["it said nothing"])[-1].removeprefix("Error: ")
+
+
+def _environment(at_a_time: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    if at_a_time > 1:  # threads of several processes on one core would wait for each other
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // at_a_time)))
+    return environment
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM until the end."""
+    held, before = [], {}
+    with suppress(ValueError):  # not the main thread, which alone hears them
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in held[:1]:
+            signal.raise_signal(number)
+
+
+def _as_child(parent: int) -> None:
+    """Where the kernel can (Linux), have it end this process when its parent is killed."""
+    if _PRCTL:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed in between
+            os._exit(1)

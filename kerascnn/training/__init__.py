@@ -1,0 +1,199 @@
+"""Train a recipe: compile, fit, and keep the epoch of lowest validation loss."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import keras
+
+from kerascnn.backend import describe_backend
+from kerascnn.data import Dataset, load_dataset, split_validation
+from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
+from kerascnn.model.build import compile_model
+from kerascnn.recipe import Recipe, differences, parse_recipe
+from kerascnn.run import Run, create_run
+from kerascnn.training.augment import build_augmentation
+from kerascnn.training.batches import TrainingBatches
+from kerascnn.training.callbacks import EpochOfBatches, FiniteLoss, KeepRun
+from kerascnn.training.checkpoint import restore
+from kerascnn.training.steps import use_fast_step
+
+# Validation images a step: the result does not depend on it, the speed does.
+VALIDATION_BATCH_SIZE = 500
+
+
+def train(
+    recipe: Recipe,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    dataset: Dataset | None = None,
+    fast: bool = True,
+    started: Callable[[Run], object] | None = None,
+) -> Run:
+    """Train the network of a recipe into a new run directory.
+
+    Args:
+        recipe: what to train, on what, and how.
+        runs_dir: where the run directory is made.
+        data_dir: directory of prepared TFDS data sets, see `load_dataset`.
+        callbacks: further Keras callbacks, for instance a display.
+        dataset: images and labels to use instead of loading `recipe.data.dataset`.
+        fast: whether to take kerascnn's training step where there is one for the backend.
+        started: called with the run once its directory is there.
+
+    Returns:
+        The run, with its history and its best model.
+
+    Raises:
+        DatasetError: if the data set cannot be loaded.
+        RunError: if the run directory cannot be written.
+        TrainingError: if the loss is not finite; the run holds the epochs until then.
+        TrainingInterrupted: a KeyboardInterrupt with the run, which holds the epochs until then.
+    """
+    describe_backend()
+    dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
+    model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
+    run = create_run(recipe, runs_dir)
+    with run.locked():
+        record = {
+            "history": [],
+            "best": None,
+            "best_before": None,
+            "recipe": recipe.to_toml(),
+            "dataset": dataset.training_digest(),
+            "fast": fast,
+        }
+        run.write_environment(_describe(model, fast))
+        run.write_checkpoint(record)
+        if started:
+            started(run)
+        _fit(run, record, model, dataset, callbacks)
+    return run
+
+
+def resume(
+    run: Run,
+    data_dir: str | Path | None = None,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    dataset: Dataset | None = None,
+    started: Callable[[Run], object] | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, from its last whole epoch.
+
+    On one machine, backend and number of threads the result is bit for bit that of a run that was
+    never interrupted.
+
+    Args:
+        run: unfinished, or finished: then nothing is done.
+        data_dir, callbacks, dataset: as for `train`.
+        started: called with the run before it goes on.
+
+    Raises:
+        RunError: if another process trains the run, its recipe was changed, or it has no
+            checkpoint.
+        DatasetError: if the data set cannot be loaded, or is another one than the run's.
+        TrainingError, TrainingInterrupted: as for `train`.
+    """
+    describe_backend()
+    with run.locked():
+        run.settle()
+        record, recipe = _record_of(run), run.recipe
+        if len(record["history"]) == recipe.train.epochs:
+            _finish(run, record)
+            return run
+        dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
+        if dataset.training_digest() != record["dataset"]:
+            raise DatasetError(
+                f"The data set '{dataset.name}' is not the one that run '{run.name}' began with: "
+                "its images or labels have changed."
+            )
+        model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
+        environment = run.read_environment()
+        again = [*environment.get("resumed", []), _describe(model, record["fast"])]
+        run.write_environment(environment | {"resumed": again})
+        if record["history"]:
+            restore(model, run.read_arrays())
+        if started:
+            started(run)
+        _fit(run, record, model, dataset, callbacks)
+    return run
+
+
+def _record_of(run: Run) -> dict[str, object]:
+    record = run.read_record()
+    if record is None:
+        raise RunError(f"Run '{run.name}' has no checkpoint to go on from.")
+    began = parse_recipe(tomllib.loads(record["recipe"]), f"run '{run.name}'")
+    if changes := differences(began, run.recipe):
+        raise RunError(
+            f"The recipe of run '{run.name}' was changed since it began: {'; '.join(changes)}. "
+            "Change it back, or begin another run."
+        )
+    return record
+
+
+def _describe(model: keras.Model, fast: bool) -> dict[str, object]:
+    """What `environment.json` says; gives the model its fast step."""
+    return describe_backend() | {
+        "fast_step": fast and use_fast_step(model),
+        "num_parameters": model.count_params(),
+        "commit": _git_commit(),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _fit(run: Run, record: dict, model: keras.Model, dataset: Dataset, callbacks) -> None:
+    recipe = run.recipe
+    batches, validation = build_batches(recipe, dataset)
+    try:
+        model.fit(
+            batches,
+            initial_epoch=len(record["history"]),
+            epochs=recipe.train.epochs,
+            shuffle=False,
+            validation_data=validation,
+            validation_batch_size=VALIDATION_BATCH_SIZE,
+            callbacks=[EpochOfBatches(batches), FiniteLoss(run), KeepRun(run, record), *callbacks],
+            verbose=0,
+        )
+    except KeyboardInterrupt as interrupt:
+        raise TrainingInterrupted(run, interrupt) from None
+    _finish(run, record)
+
+
+def _finish(run: Run, record: dict) -> None:
+    run.write_checkpoint(record)  # without the arrays, which are not needed any more
+    seconds = round(sum(run.read_history()["seconds"]), 2)
+    run.write_environment(run.read_environment() | {"wall_seconds": seconds})
+
+
+def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:
+    """Training batches, augmented, and validation images and labels, never augmented."""
+    training, validation = split_validation(
+        len(dataset.train_images), recipe.data.validation_fraction, recipe.train.seed
+    )
+    augmentation = build_augmentation(recipe)
+    batches = TrainingBatches(
+        dataset.train_images,
+        dataset.train_labels,
+        recipe.train.batch_size,
+        recipe.train.seed,
+        augmentation if augmentation.steps else None,
+        training,
+    )
+    return batches, (dataset.train_images[validation], dataset.train_labels[validation])
+
+
+def _git_commit() -> str | None:
+    """The commit that this package is checked out at, if it is."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

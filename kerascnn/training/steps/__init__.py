@@ -1,0 +1,47 @@
+"""How a training step is executed quickly: the numbers of stock Keras, another way to them.
+
+A fast step takes its place behind Keras's own seam, `train_function` and `test_function`, so that
+`fit`, callbacks, metrics, saving and the optimizer's state work as ever.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from kerascnn.backend import keep_freed_memory
+from kerascnn.training.steps.chain import chain_of_calls
+
+
+def use_fast_step(model: keras.Model) -> bool:
+    """Give a compiled model kerascnn's training and validation step, where there is one for it.
+
+    Compiling the model again takes it away. Memory that the process frees is kept for the next
+    step from here on, on every backend.
+
+    Args:
+        model: compiled. On torch and tensorflow, a chain of single-input layers that outputs
+            logits is known; anything else keeps its stock step, and so does every model on jax.
+
+    Returns:
+        Whether the model has a fast step now.
+    """
+    keep_freed_memory()
+    calls = chain_of_calls(model)
+    kind = _kind_of_step()
+    if calls is None or kind is None or not kind.fits(model, calls):
+        return False
+    step = kind(model, calls)
+    model.train_function = step.train
+    model.test_function = step.test
+    return True
+
+
+def _kind_of_step() -> type | None:
+    backend = keras.config.backend()
+    if backend == "torch":
+        from kerascnn.training.steps.torch import TorchStep as Step
+    elif backend == "tensorflow":
+        from kerascnn.training.steps.tensorflow import TensorFlowStep as Step
+    else:
+        return None
+    return Step
