@@ -30,7 +30,7 @@ def cifar10_dir():
 @pytest.fixture(scope="session")
 def prepared_once(tmp_path_factory):
     """Data directory of a tiny prepared CIFAR-10, to read only."""
-    from fake_cifar10 import prepare_tiny
+    from made.cifar10 import prepare_tiny
 
     return prepare_tiny(tmp_path_factory.mktemp("prepared"))
 
@@ -54,7 +54,7 @@ def own_directory(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def kerascnn(monkeypatch, capsys):
+def invoke(monkeypatch, capsys):
     """Call the command line in this process; gives exit status, standard output and error."""
 
     def call(*arguments: object) -> tuple[int, str, str]:

@@ -7,11 +7,11 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from made import MADE
 
 BACKENDS = ("torch", "jax", "tensorflow")
 OTHERS = BACKENDS[1:]
@@ -30,7 +30,7 @@ def found(tmp_path_factory):
             continue
         output = directory / f"{backend}.npz"
         done = subprocess.run(
-            [sys.executable, Path(__file__).with_name("agree.py"), output, directory / "begun"],
+            [sys.executable, MADE / "agree.py", output, directory / "begun"],
             capture_output=True,
             text=True,
             env=os.environ

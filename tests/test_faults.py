@@ -14,7 +14,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from test_resume import DATASET, RECIPE, assert_same_run, interrupted
+from made import MADE
+from made.interrupted import DATASET, RECIPE, assert_same_run, interrupted
 
 import kerascnn.run
 from kerascnn.errors import RunError, TrainingError
@@ -37,7 +38,7 @@ def can_mount():
 @pytest.mark.skipif(not can_mount(), reason="no file system can be mounted here")
 def test_full_or_read_only_disk_loses_nothing(tmp_path):
     done = subprocess.run(
-        [*NAMESPACE, sys.executable, Path(__file__).with_name("full_disk.py"), tmp_path],
+        [*NAMESPACE, sys.executable, MADE / "full_disk.py", tmp_path],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import h5py
 import keras
-import malice
 import numpy as np
 import pytest
 from keras import layers
-from malice import layer, save_good, with_config, with_layer, with_weights, write_archive
+from made import malice
+from made.malice import layer, save_good, with_config, with_layer, with_weights, write_archive
 from PIL import Image
 
 import kerascnn as package
@@ -246,12 +246,12 @@ def test_code_in_the_loss_of_the_model_is_not_looked_at():
 # Archives.
 
 
-def test_the_old_format_is_refused_with_the_way_out(kerascnn):
+def test_the_old_format_is_refused_with_the_way_out(invoke):
     with h5py.File("old.keras", "w") as file:
         file["x"] = 1
     refused("old.keras", "old HDF5 format, which can run code; where you trust it, load it with")
     Path("old.keras").rename("old.h5")
-    _, _, err = kerascnn("filters", "--model", "old.h5", "--images", "shapes")
+    _, _, err = invoke("filters", "--model", "old.h5", "--images", "shapes")
     assert "other formats can run code and are not loaded. Save the model with `model.sav" in err
 
 
@@ -592,14 +592,14 @@ def test_a_file_of_a_run_that_is_a_link_is_replaced_not_followed():
     assert Path("precious").read_text() == "mine"
 
 
-def test_links_that_lead_nowhere_or_in_circles_are_no_runs(kerascnn):
+def test_links_that_lead_nowhere_or_in_circles_are_no_runs(invoke):
     run = create_run(load_recipe("sgd-lr0.01"))
     Path("runs/ring").symlink_to("ring")
     Path("runs/nowhere").symlink_to("/no/such/place")
     Path("runs/broken").mkdir()
     Path("runs/broken/recipe.toml").symlink_to("/no/such/file")
     assert [each.name for each in list_runs()] == [run.name]
-    assert kerascnn("runs")[0] == 0
+    assert invoke("runs")[0] == 0
 
 
 def test_a_recipe_file_without_end_is_refused():
@@ -718,13 +718,13 @@ COMMANDS_OF_A_RUN = [
 ]
 
 
-def test_names_of_folders_and_files_are_shown_and_not_obeyed(folder, kerascnn):
+def test_names_of_folders_and_files_are_shown_and_not_obeyed(folder, invoke):
     settings = ["--epochs", "1", "--set", "data.validation_fraction=0.4", "--set", "model.units=4"]
-    status, out, err = kerascnn("run", "sgd-lr0.01", "--dataset", folder, *settings)
+    status, out, err = invoke("run", "sgd-lr0.01", "--dataset", folder, *settings)
     assert status == 0, err
     shown = [out, err]
     for command in COMMANDS_OF_A_RUN:
-        status, out, err = kerascnn(*command)
+        status, out, err = invoke(*command)
         assert status in (0, 1), err
         assert "Traceback" not in err
         shown += [out, err]
@@ -736,7 +736,7 @@ def test_names_of_folders_and_files_are_shown_and_not_obeyed(folder, kerascnn):
     (page,) = (path.read_text("utf-8") for path in Path("runs").glob("*/page.html"))
     assert not set(page) & {"\x1b", "\x07", "\x9b", "\u202e"}
     for command in COMMANDS_OF_A_RUN[:-1]:
-        status, out, _ = kerascnn(*command, "--json")
+        status, out, _ = invoke(*command, "--json")
         assert status or json.loads(out)
 
 
@@ -759,14 +759,14 @@ def test_a_terminal_is_told_colors_but_no_commands_of_others():
         assert command not in text
 
 
-def test_an_argument_in_an_error_of_usage_is_not_obeyed(kerascnn):
+def test_an_argument_in_an_error_of_usage_is_not_obeyed(invoke):
     for arguments in (
         ["--\x1b[31mx"],
         ["\x1b[2J"],
         ["predict", "x", "--\u202ey"],
         ["runs", "\x07"],
     ):
-        status, out, err = kerascnn(*arguments)
+        status, out, err = invoke(*arguments)
         assert status == 2
         assert not set(out + err) & {"\x1b", "\x07", "\u202e"}
 
@@ -834,7 +834,7 @@ def damaged(content, generator):
 
 @pytest.mark.parametrize("name", ["metrics.json", "environment.json"])
 @pytest.mark.parametrize("part", range(2))
-def test_a_damaged_run_is_shown_or_refused_in_one_line(given_run, kerascnn, name, part):
+def test_a_damaged_run_is_shown_or_refused_in_one_line(given_run, invoke, name, part):
     generator = np.random.default_rng(part)
     path = given_run.path / name
     good = path.read_text()
@@ -844,7 +844,7 @@ def test_a_damaged_run_is_shown_or_refused_in_one_line(given_run, kerascnn, name
             for command in (["runs"], ["compare", "seed0", "seed0"]):
                 for flag in ([], ["--json"]):
                     arguments = [*command, "--runs-dir", given_run.path.parent, *flag]
-                    status, out, err = kerascnn(*arguments)
+                    status, out, err = invoke(*arguments)
                     assert status in (0, 1)
                     assert len(err.splitlines()) == status, err
                     if flag and not status:
@@ -854,11 +854,11 @@ def test_a_damaged_run_is_shown_or_refused_in_one_line(given_run, kerascnn, name
         path.write_text(good)
 
 
-def test_an_environment_without_a_backend_is_named(given_run, kerascnn):
+def test_an_environment_without_a_backend_is_named(given_run, invoke):
     path = given_run.path / "environment.json"
     good = path.read_text()
     path.write_text("{}")
-    status, _, err = kerascnn("evaluate", given_run.path)
+    status, _, err = invoke("evaluate", given_run.path)
     path.write_text(good)
     assert status in (0, 1)
     assert len(err.splitlines()) == status
@@ -868,7 +868,7 @@ def test_an_environment_without_a_backend_is_named(given_run, kerascnn):
     "command", [["top-activations"], ["filters"], ["predict"], ["feature-maps"]]
 )
 @pytest.mark.parametrize("flag", [[], ["--json"]])
-def test_a_model_that_gives_no_numbers_is_refused_in_one_line(command, flag, kerascnn):
+def test_a_model_that_gives_no_numbers_is_refused_in_one_line(command, flag, invoke):
     save_good()
 
     def spoil(weights):
@@ -880,7 +880,7 @@ def test_a_model_that_gives_no_numbers_is_refused_in_one_line(command, flag, ker
     for number in range(3):
         Image.new("RGB", (8, 8), (number, 9, 9)).save(f"pictures/{number}.png")
     place = ["pictures"] if command == ["predict"] else ["--images", "pictures"]
-    status, out, err = kerascnn(*command, *place, "--model", "good.keras", *flag)
+    status, out, err = invoke(*command, *place, "--model", "good.keras", *flag)
     assert status == 1
     assert out == ""
     assert "not finite" in err

@@ -24,7 +24,7 @@ from kerascnn.cli import (
 )
 from kerascnn.cli.output import fail, show_version
 from kerascnn.errors import KerascnnError
-from kerascnn.show.run_tables import visible
+from kerascnn.show.words import visible
 
 
 @contextlib.contextmanager

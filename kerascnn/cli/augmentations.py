@@ -34,7 +34,7 @@ def augmentations(
     require_backend()
 
     from kerascnn.cli.evaluate import load_with_progress
-    from kerascnn.show.run_figures import plot_augmentations
+    from kerascnn.show.image_figures import plot_augmentations
     from kerascnn.training.augment import sample_augmentation
 
     loaded = load_with_progress(resolved.data.dataset, data_dir)

@@ -81,7 +81,7 @@ def top_activations(
 ) -> None:
     """Show the images that excite a filter most."""
     from kerascnn.look import top_images
-    from kerascnn.show.run_tables import table_top
+    from kerascnn.show.filter_tables import table_top
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -132,7 +132,7 @@ def feature_maps(
 ) -> None:
     """Show what a layer makes of some images that the model gets right."""
     from kerascnn.look import choose_images, maps_of
-    from kerascnn.show.run_tables import table_maps
+    from kerascnn.show.filter_tables import table_maps
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -164,7 +164,7 @@ def filters(
 ) -> None:
     """Show all filters of a layer: kernel, dead or alive, and whose images excite them."""
     from kerascnn.look import all_filters
-    from kerascnn.show.run_tables import table_filters
+    from kerascnn.show.filter_tables import table_filters
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -203,7 +203,7 @@ def explain_filter(
 ) -> None:
     """Say in numbers what a filter follows: color, edges, classes."""
     from kerascnn.look import explain
-    from kerascnn.show.run_tables import table_correlations, table_kernel
+    from kerascnn.show.filter_tables import table_correlations, table_kernel
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
@@ -247,7 +247,7 @@ def predict(
 ) -> None:
     """Class probabilities of your own pictures."""
     from kerascnn.look import predict_files
-    from kerascnn.show.run_tables import table_probabilities
+    from kerascnn.show.filter_tables import table_probabilities
 
     subject = _subject(run, runs_dir, model, files, None, value_range)
     answer = predict_files(subject)

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from kerascnn.show.run_tables import visible
+from kerascnn.show.words import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -119,7 +119,7 @@ def audit(
     if json:
         print_json(audited | {"claims": shown})
         return
-    from kerascnn.show.run_tables import table_audit, tables_readings
+    from kerascnn.show.study_tables import table_audit, tables_readings
 
     out.print(table_audit(shown, f"The study's statements, by the runs in {runs_dir}"))
     if len(audited["readings"]) > 1:
@@ -228,7 +228,7 @@ def _show_making(work, num_jobs: int) -> None:
 
 
 def _show_end(rows: list[dict], audited: dict | None, runs_dir: Path) -> None:
-    from kerascnn.show.run_tables import table_study, table_study_classes
+    from kerascnn.show.study_tables import table_study, table_study_classes
 
     if rows:
         out.print(table_study(rows))

@@ -16,6 +16,7 @@ from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.seeds import random_stream
 from kerascnn.show import run_figures as plots
+from kerascnn.show.image_figures import plot_examples
 
 if TYPE_CHECKING:
     import keras
@@ -129,7 +130,7 @@ def write_figures(
         key: np.array([row[key] for row in rows], "float64") for key in ("accuracy", "low", "high")
     }
     figures = {
-        "examples": plots.plot_examples(
+        "examples": plot_examples(
             dataset.test_images[chosen],
             dataset.test_labels[chosen],
             probabilities[chosen].argmax(axis=1),

@@ -34,7 +34,7 @@ from kerascnn.model.build import build_model
 from kerascnn.model.load import check_sizes
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run, create_run, write_whole
-from kerascnn.show.run_tables import visible
+from kerascnn.show.words import visible
 
 FORMATS = ("torch", "onnx", "keras")
 # Where a checkpoint keeps the state_dict.

@@ -14,7 +14,7 @@ from kerascnn.evaluation import metrics
 from kerascnn.page.charts import build_chart
 from kerascnn.recipe import Recipe, changes_from_shipped
 from kerascnn.run import Run
-from kerascnn.show.run_tables import visible
+from kerascnn.show.words import visible
 
 # Longer names of classes, runs and files are cut.
 MOST_LETTERS = 60

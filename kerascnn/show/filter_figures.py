@@ -6,14 +6,25 @@ in inches, on which every picture and every line of words has its place. That st
 hundreds of pictures, and no text can push a picture aside.
 """
 
-import textwrap
-
 import numpy as np
 from matplotlib.colors import Normalize
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from kerascnn.show.run_figures import (
+from kerascnn.show.canvas import (
+    LINE,
+    MARGIN,
+    SIDE,
+    WORD_SIZE,
+    add_axes,
+    build_canvas,
+    cross_out,
+    put_picture,
+    wrap,
+    write,
+    write_heading,
+    write_lines,
+)
+from kerascnn.show.style import (
     BLACK,
     BLUE,
     GRAY,
@@ -21,32 +32,19 @@ from kerascnn.show.run_figures import (
     TICK_SIZE,
     VERMILLION,
     build_figure,
-    printable,
     require,
     shorten,
     style,
     text_width,
-    wrap_title,
 )
 
 COLUMNS = 8
-# In inches: the border of a canvas, the side of a picture, and between two lines of words.
-MARGIN = 0.1
-SIDE = 1.15
-LINE = 0.165
-WORD_SIZE = 8.5
-HEADING_LENGTH = 150
-# A larger picture is smoothed as it is made smaller; smaller ones show their pixels.
-LARGE = 96
-MIN_WIDTH = 5.0
 BAR_HEIGHT = 0.7
 NUM_CORRELATIONS = 12
 NUM_CLASSES = 8
 # What some artists are, for who has the Figure: their `gid`.
 KERNEL = "kernel"
-PICTURE = "picture"
 MAP = "feature map"
-DEAD = "dead"
 BASE_RATE = "base rate"
 
 ABOUT_KERNELS = "bright is positive weight, dark is negative, mid-gray is none"
@@ -86,19 +84,19 @@ def plot_top_activations(rows, class_names, title):
     if kernel_width:
         caption += f" Kernels: {ABOUT_KERNELS}."
     with style():
-        figure, canvas = _build_canvas(width, row_height * len(rows), title, caption)
+        figure, canvas = build_canvas(width, row_height * len(rows), title, caption)
         for i, row in enumerate(rows):
             top = i * row_height
-            _write_heading(canvas, MARGIN, top, f"filter {row['filter']}", width)
+            write_heading(canvas, MARGIN, top, f"filter {row['filter']}", width)
             if row["kernel"] is not None:
                 box = (MARGIN, top + 0.25, SIDE)
-                _put_picture(canvas, kernel_to_picture(row["kernel"]), box, gid=KERNEL)
-                _write_lines(canvas, box, _describe_size(row["kernel"]), color=GRAY)
+                put_picture(canvas, kernel_to_picture(row["kernel"]), box, gid=KERNEL)
+                write_lines(canvas, box, _describe_size(row["kernel"]), color=GRAY)
             for rank, lines in enumerate(_describe_top_images(row, class_names)):
                 box = (MARGIN + kernel_width + rank * pitch, top + 0.25, SIDE)
-                _put_picture(canvas, row["images"][rank], box)
-                _write_lines(canvas, box, lines[:2])
-                _write_lines(canvas, box, lines[2:], above=2, color=VERMILLION)
+                put_picture(canvas, row["images"][rank], box)
+                write_lines(canvas, box, lines[:2])
+                write_lines(canvas, box, lines[2:], above=2, color=VERMILLION)
     return figure
 
 
@@ -134,24 +132,24 @@ def plot_feature_maps(rows, title, color_map="viridis"):
     width = right + 0.75
     caption = "All maps of an image share the color scale at their right."
     with style():
-        figure, canvas = _build_canvas(width, sum(heights), title, caption)
+        figure, canvas = build_canvas(width, sum(heights), title, caption)
         for i, row in enumerate(rows):
             top = sum(heights[:i])
-            _write_heading(canvas, MARGIN, top, row["caption"], width - 2 * MARGIN)
+            write_heading(canvas, MARGIN, top, row["caption"], width - 2 * MARGIN)
             top += 0.27
-            _put_picture(canvas, row["image"], (MARGIN, top + label, image_side))
+            put_picture(canvas, row["image"], (MARGIN, top + label, image_side))
             scale = _color_scale(row["maps"])
             for j, (number, feature_map) in enumerate(
                 zip(row["filters"], row["maps"], strict=True)
             ):
                 x = left + j % columns * (side + gap)
                 y = top + j // columns * line_height
-                _write(canvas, x, y, f"filter {number}", fontsize=8, color=GRAY)
-                shown = _put_picture(
+                write(canvas, x, y, f"filter {number}", fontsize=8, color=GRAY)
+                shown = put_picture(
                     canvas, feature_map, (x, y + label, side), gid=MAP, cmap=color_map, norm=scale
                 )
             scale_height = min(line_counts[i], 4) * line_height - label - gap
-            bar_axes = _add_axes(canvas, right + 0.06, top + label, 0.12, scale_height)
+            bar_axes = add_axes(canvas, right + 0.06, top + label, 0.12, scale_height)
             _draw_color_scale(figure, bar_axes, shown)
     return figure
 
@@ -190,7 +188,7 @@ def plot_filters(kernels, rows, title):
     if any(row["classes"] for row in rows):
         caption += " Classes: over-represented among a filter's top images."
     with style():
-        figure, canvas = _build_canvas(
+        figure, canvas = build_canvas(
             columns * pitch + 2 * MARGIN,
             -(-len(rows) // columns) * row_height,
             title,
@@ -199,15 +197,15 @@ def plot_filters(kernels, rows, title):
         for i, row in enumerate(rows):
             x, top = MARGIN + i % columns * pitch, i // columns * row_height
             box = (x, top + 0.22, side)
-            _write(canvas, x, top, f"filter {row['filter']}", fontweight="bold")
+            write(canvas, x, top, f"filter {row['filter']}", fontweight="bold")
             kernel = kernels[..., row["filter"] - 1]
-            _put_picture(canvas, kernel_to_picture(kernel), box, gid=KERNEL)
+            put_picture(canvas, kernel_to_picture(kernel), box, gid=KERNEL)
             if row["is_dead"]:
-                _cross_out(canvas, box)
-                _write_lines(canvas, box, lines[i][:1], color=VERMILLION, fontweight="bold")
-                _write_lines(canvas, box, lines[i][1:], above=1)
+                cross_out(canvas, box)
+                write_lines(canvas, box, lines[i][:1], color=VERMILLION, fontweight="bold")
+                write_lines(canvas, box, lines[i][1:], above=1)
             else:
-                _write_lines(canvas, box, lines[i])
+                write_lines(canvas, box, lines[i])
     return figure
 
 
@@ -230,7 +228,7 @@ def plot_explanation(correlations, kernel, classes, title, sentence):
     correlations = sorted(correlations.items(), key=lambda item: -abs(item[1]))
     shown = correlations[:NUM_CORRELATIONS]
     width, sentence_size = 10, 10.5
-    lines = _wrap(sentence, (width - 0.4) * 72 / sentence_size)
+    lines = wrap(sentence, (width - 0.4) * 72 / sentence_size)
     with style({"axes.grid.axis": "x"}):
         figure = build_figure(
             width, max(3.6, 0.27 * len(shown) + 1.3) + 0.2 * len(lines) + 0.3, title
@@ -277,7 +275,7 @@ def plot_probabilities(images, names, probabilities, class_names, title, top=5):
     block_height = 0.28 + side + 0.3
     columns = min(2, len(images))
     with style({"axes.grid": False}):
-        figure, canvas = _build_canvas(
+        figure, canvas = build_canvas(
             columns * block_width + MARGIN,
             -(-len(images) // columns) * block_height,
             title,
@@ -285,10 +283,10 @@ def plot_probabilities(images, names, probabilities, class_names, title, top=5):
         )
         for i, image in enumerate(images):
             x, y = MARGIN + i % columns * block_width, i // columns * block_height
-            _write_heading(canvas, x, y, names[i], block_width - 0.3)
+            write_heading(canvas, x, y, names[i], block_width - 0.3)
             y += 0.28
-            _put_picture(canvas, image, (x, y, side))
-            axes = _add_axes(canvas, x + side + label_width + 0.15, y, bar_width, side)
+            put_picture(canvas, image, (x, y, side))
+            axes = add_axes(canvas, x + side + label_width + 0.15, y, bar_width, side)
             # NaN sorts last, and the stable sort keeps equal classes in their own order.
             order = np.argsort(-probabilities[i], kind="stable")[:top]
             _draw_probabilities(
@@ -319,89 +317,6 @@ def kernel_to_picture(kernel):
 
 
 # The canvas
-
-
-def _build_canvas(width, height, title, caption):
-    """A Figure with `height` inches between its title and its caption, and its canvas.
-
-    The canvas counts inches, from the left and downwards from where the title's room ends.
-    """
-    width = max(width, MIN_WIDTH)
-    caption_size = 8.5
-    lines = _wrap(caption, (width - 2 * MARGIN) * 72 / caption_size)
-    above = 0.27 + 0.22 * len(wrap_title(title, width))
-    below = LINE * len(lines) + MARGIN
-    figure = build_figure(width, above + height + below, title, layout="none")
-    canvas = figure.add_axes((0, 0, 1, 1))
-    canvas.set(xlim=(0, width), ylim=(height + below, -above))
-    canvas.set_axis_off()
-    for i, line in enumerate(lines):
-        _write(canvas, MARGIN, height + i * LINE, line, fontsize=caption_size, color=GRAY)
-    return figure, canvas
-
-
-def _add_axes(canvas, x, y, width, height):
-    """Axes in a rectangle of the canvas whose upper left corner is given."""
-    full_width, full_height = canvas.figure.get_size_inches()
-    top = -canvas.get_ylim()[1]
-    return canvas.figure.add_axes(
-        (
-            x / full_width,
-            1 - (top + y + height) / full_height,
-            width / full_width,
-            height / full_height,
-        )
-    )
-
-
-def _put_picture(canvas, picture, box, gid=PICTURE, **options):
-    """Draw a picture, as large as fits, in a square of the canvas (left, top, side)."""
-    left, top, side = box
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    top += (side - height * scale) / 2
-    shown = canvas.imshow(
-        picture,
-        extent=(left, left + width * scale, top + height * scale, top),
-        aspect="auto",
-        interpolation="nearest" if max(height, width) <= LARGE else "auto",
-        gid=gid,
-        **options,
-    )
-    canvas.add_patch(
-        Rectangle(
-            (left, top), width * scale, height * scale, fill=False, color=LIGHT_GRAY, linewidth=0.6
-        )
-    )
-    return shown
-
-
-def _write(canvas, x, y, text, **options):
-    """Write one line whose upper left corner is given."""
-    canvas.text(x, y, text, va="top", **{"fontsize": WORD_SIZE, **options})
-
-
-def _write_heading(canvas, x, y, text, width):
-    """Write one line in bold, shortened to `width` inches."""
-    size = 10
-    # Bold letters are up to a quarter wider.
-    text = shorten(text, width * 72 / size / 1.25, length=HEADING_LENGTH)
-    _write(canvas, x, y, text, fontsize=size, fontweight="bold")
-
-
-def _write_lines(canvas, box, lines, above=0, **options):
-    """Write lines under a picture's square, leaving room for `above` of them before."""
-    left, top, side = box
-    for i, line in enumerate(lines, start=above):
-        _write(canvas, left, top + side + 0.06 + i * LINE, line, **options)
-
-
-def _cross_out(canvas, box):
-    left, top, side = box
-    for ends in ((top, top + side), (top + side, top)):
-        # White beside black is seen on every kernel.
-        for color, linewidth in (("white", 4), (BLACK, 1.8)):
-            canvas.plot([left, left + side], ends, color=color, linewidth=linewidth, gid=DEAD)
 
 
 # Words
@@ -457,16 +372,6 @@ def _number(value):
 
 def _percent(share):
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
-def _wrap(text, width):
-    """The text in lines of at most `width` ems."""
-    text = printable(text)
-    for characters in range(int(2.5 * width), 1, -1):
-        lines = textwrap.wrap(text, characters, break_on_hyphens=False)
-        if max(map(text_width, lines), default=0) <= width:
-            break
-    return lines
 
 
 # Panels

@@ -1,73 +1,34 @@
-"""Arrays to a matplotlib `Figure`: no model, no path, nothing shown.
+"""Runs as figures: curves, confusion, accuracy per class.
 
 Every function returns a `matplotlib.figure.Figure` that pyplot does not know of; store it with
-`figure.savefig(path)`. A user's own matplotlib settings neither change these figures nor are
-changed by them. Colors are Okabe and Ito's, and nothing is told by color alone. Text from outside
-(titles, class names) is drawn as it stands: `$` and `_` mean nothing special.
+`figure.savefig(path)`.
 """
 
-import textwrap
-
-import matplotlib.style
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-FONT = "DejaVu Sans"  # comes with matplotlib
-# Also set on each numeric axis: matplotlib would look it up when drawing, in the user's settings.
-TICK_SIZE = 9
-
-BLACK = "#222222"
-GRAY = "#6b6b6b"
-LIGHT_GRAY = "#dddddd"
-BLUE = "#0072B2"
-VERMILLION = "#D55E00"
-GREEN = "#009E73"
+from kerascnn.show.style import (
+    BLACK,
+    BLUE,
+    GRAY,
+    TICK_SIZE,
+    VERMILLION,
+    build_figure,
+    require,
+    require_shape,
+    shorten,
+    style,
+    text_width,
+)
 
 HISTORY_KEYS = ("epoch", "loss", "val_loss", "accuracy", "val_accuracy")
 REPORTED_KEYS = ("best_val_loss", "best_epoch", "train_loss", "accuracy")
-EXAMPLE_COLUMNS = 5
-# Names are held to a number of characters and to a width in ems, as 20 "W" are twice 20 "e".
-NAME_LENGTH = 20
-NAME_WIDTH = 13
-TILE_NAME_WIDTH = 10
-TITLE_LINES = 3
 # A loss beyond this many times the upper quartile would flatten the rest of its curve.
 CLIP_FACTOR = 5
 # What some lines are, for who has the Figure: their `gid`.
 BEST = "best epoch"
 UNSEEN = "out of view"
-
-STYLE = {
-    "axes.edgecolor": GRAY,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.labelcolor": BLACK,
-    "axes.labelsize": 9.5,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "figure.dpi": 120,
-    # By name, because "sans-serif" would be looked up only when drawn, in the user's settings.
-    "font.family": [FONT],
-    "font.size": 9.5,
-    "grid.color": LIGHT_GRAY,
-    "grid.linewidth": 0.7,
-    "legend.borderaxespad": 0.0,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "text.color": BLACK,
-    "text.parse_math": False,
-    "xtick.color": GRAY,
-    "xtick.labelcolor": BLACK,
-    "xtick.labelsize": TICK_SIZE,
-    "ytick.color": GRAY,
-    "ytick.labelcolor": BLACK,
-    "ytick.labelsize": TICK_SIZE,
-}
 
 
 def plot_history(history, title, reported=None):
@@ -103,63 +64,6 @@ def plot_history(history, title, reported=None):
             if best is not None:
                 _mark_best_epoch(axes, history["epoch"], history[key], best, label)
         _put_history_legends(figure, loss_axes, accuracy_axes)
-    return figure
-
-
-def plot_examples(images, labels, predictions, probabilities, class_names, title):
-    """Draw test images with their true class, the predicted class, and its probability.
-
-    A right tile has a solid frame, a check mark and the word "right"; a wrong one has a dashed
-    frame, a cross and the word "wrong".
-
-    Args:
-        images: uint8 (num_images, height, width, 3), 1 to about 20 of them.
-        labels: int (num_images,), from 0.
-        predictions: int (num_images,), from 0.
-        probabilities: float (num_images, num_classes), fractions.
-        class_names: num_classes strings.
-        title: what is seen.
-
-    Returns:
-        A Figure with a tile an image, five to a row.
-    """
-    images, probabilities = np.asarray(images), np.asarray(probabilities)
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    num_images, num_classes = len(images), len(class_names)
-    require(
-        images.ndim == 4 and images.shape[-1] == 3 and images.dtype == np.uint8 and num_images > 0,
-        f"images has shape {images.shape} and dtype {images.dtype}; "
-        "expected uint8 (num_images, height, width, 3) with at least one image.",
-    )
-    require_shape("labels", labels, (num_images,))
-    require_shape("predictions", predictions, (num_images,))
-    require_shape("probabilities", probabilities, (num_images, num_classes))
-
-    # At least three columns, so that the title has room and few images stand at the left.
-    columns = min(EXAMPLE_COLUMNS, max(3, num_images))
-    rows = -(-num_images // columns)
-    picture_height = 1.9 * images.shape[1] / images.shape[2]
-    with style({"axes.grid": False}):
-        figure = build_figure(
-            2.1 * columns, (picture_height + 0.95) * rows + 0.8, title, "compressed"
-        )
-        figure.get_layout_engine().set(hspace=0.12)
-        all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes in all_axes[num_images:]:
-            axes.remove()
-        for i, axes in enumerate(all_axes[:num_images]):
-            _draw_picture(axes, images[i])
-            _draw_verdict(
-                axes,
-                class_names[labels[i]],
-                class_names[predictions[i]],
-                probabilities[i, predictions[i]],
-                right=bool(labels[i] == predictions[i]),
-            )
-        num_right = int((labels == predictions).sum())
-        _draw_caption(
-            figure, f"{num_right} of {num_images} right. Solid frame: right; dashed frame: wrong."
-        )
     return figure
 
 
@@ -214,57 +118,6 @@ def plot_confusion(confusion, class_names, title):
     return figure
 
 
-def plot_augmentations(originals, draws, title):
-    """Draw images and what augmentation makes of them, a row an image.
-
-    Args:
-        originals: uint8, or float in 0..255, (num_images, height, width, 3).
-        draws: uint8, or float in 0..255, (num_images, num_draws, height, width, 3).
-        title: what is seen.
-
-    Returns:
-        A Figure whose first column, framed and set apart, holds the originals.
-    """
-    originals, draws = np.asarray(originals), np.asarray(draws)
-    require(
-        originals.ndim == 4 and originals.shape[-1] == 3 and len(originals) > 0,
-        f"originals has shape {originals.shape}; expected (num_images, height, width, 3).",
-    )
-    require(
-        draws.ndim == 5
-        and draws.shape[1] > 0
-        and draws.shape[:1] + draws.shape[2:] == originals.shape,
-        f"draws has shape {draws.shape}; expected (num_images, num_draws, height, width, 3) "
-        f"beside originals of shape {originals.shape}.",
-    )
-    num_images, num_draws, height, width = draws.shape[:4]
-    picture_height = 1.25 * height / width
-    with style({"axes.grid": False}):
-        figure = build_figure(
-            max(4.5, 1.25 * (num_draws + 1.6)),
-            picture_height * num_images + 1.0,
-            title,
-            "compressed",
-        )
-        # The narrow second column stays empty: it sets the originals apart.
-        grid = figure.add_gridspec(
-            num_images, num_draws + 2, width_ratios=[1, 0.2] + [1] * num_draws
-        )
-        for i in range(num_images):
-            original_axes = figure.add_subplot(grid[i, 0])
-            _draw_picture(original_axes, _to_uint8(originals[i]))
-            _frame(original_axes, BLACK, "solid")
-            draw_axes = [figure.add_subplot(grid[i, 2 + j]) for j in range(num_draws)]
-            for j, axes in enumerate(draw_axes):
-                _draw_picture(axes, _to_uint8(draws[i, j]))
-                axes.spines[:].set_visible(False)
-            if i == 0:
-                original_axes.set_title("original", loc="center", fontsize=9)
-                for j, axes in enumerate(draw_axes):
-                    axes.set_title(f"draw {j + 1}", loc="center", fontsize=9, color=GRAY)
-    return figure
-
-
 def plot_per_class(accuracy, low, high, class_names, title, reported=None, overall=None):
     """Draw the accuracy of each class with its 95 % interval, the best class on top.
 
@@ -310,47 +163,6 @@ def plot_per_class(accuracy, low, high, class_names, title, reported=None, overa
         axes.set_xlabel("accuracy, by true class")
         _put_legend_below(axes, columns=4)
     return figure
-
-
-def style(changes=None):
-    return matplotlib.style.context(["default", STYLE, changes or {}])
-
-
-def build_figure(width, height, title, layout="constrained"):
-    """A Figure of that many inches under its title, wrapped to the width.
-
-    With the layout "none" the title's upper end is a tenth of an inch from the figure's.
-    """
-    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
-    place = {"x": 0.1 / width}
-    if layout == "none":
-        place["y"] = 1 - 0.1 / height
-    else:
-        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    figure.suptitle(
-        "\n".join(wrap_title(title, width)),
-        **place,
-        ha="left",
-        fontsize=12,
-        fontweight="bold",
-        linespacing=1.25,
-    )
-    return figure
-
-
-def wrap_title(title, width):
-    """The lines of a title over a figure `width` inches wide."""
-    characters_per_inch = 8.6
-    return textwrap.wrap(
-        printable(title),
-        width=int(width * characters_per_inch),
-        max_lines=TITLE_LINES,
-        placeholder=" …",
-    )
-
-
-def _draw_caption(figure, text):
-    figure.supxlabel(text, x=0.1 / figure.get_figwidth(), ha="left", fontsize=9, color=GRAY)
 
 
 def _draw_top_label(axes, x, text):
@@ -549,32 +361,6 @@ def _view_top(values, reported):
     return 1.1 * max([*finite, *reported], default=0) or 1.0
 
 
-def _draw_picture(axes, image):
-    axes.imshow(image, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _frame(axes, color, linestyle):
-    axes.spines[:].set(visible=True, color=color, linestyle=linestyle, linewidth=2.2)
-
-
-def _draw_verdict(axes, true_name, predicted_name, probability, right):
-    color = GREEN if right else VERMILLION
-    _frame(axes, color, "solid" if right else (0, (4, 3.5)))
-    axes.set_title(
-        "✓ right" if right else "✗ wrong", loc="left", color=color, fontsize=9.5, fontweight="bold"
-    )
-    axes.set_xlabel(
-        f"true: {shorten(true_name, TILE_NAME_WIDTH)}\n"
-        f"predicted: {shorten(predicted_name, TILE_NAME_WIDTH)}\n"
-        f"probability: {probability:.0%}",
-        loc="left",
-        fontsize=8.5,
-        linespacing=1.3,
-    )
-
-
 def _name_classes(axes, class_names, cell):
     names = [shorten(name) for name in class_names]
     places = range(len(names))
@@ -641,45 +427,6 @@ def _readable_on(shade, count):
     return "black" if luminance > 0.179 else "white"
 
 
-def _to_uint8(image):
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
-
-
-def shorten(name, width=NAME_WIDTH, length=NAME_LENGTH):
-    """The name in at most `length` characters and `width` ems, with its end: names differ there."""
-    name = printable(name)
-    if len(name) <= length and text_width(name) <= width:
-        return name
-    for kept in range(min(length, len(name)), 2, -1):
-        tail = kept // 3
-        shortened = f"{name[: kept - tail - 1].rstrip()}…{name[-tail:].lstrip()}"
-        if text_width(shortened) <= width:
-            break
-    return shortened
-
-
-def text_width(text):
-    """The width of one line in ems, that is in multiples of the font size."""
-    font = _font()
-    font.set_size(100, 72)
-    font.set_text(text)
-    return font.get_width_height()[0] / 64 / 100
-
-
-def _font():
-    return font_manager.get_font(font_manager.findfont(FONT))
-
-
-def printable(text):
-    """The text in one line, with `�` for what the font cannot draw."""
-    font = _font()
-    text = " ".join(str(text).split())
-    return "".join(
-        character if character.isprintable() and font.get_char_index(ord(character)) else "�"
-        for character in text
-    )
-
-
 def _count(number, noun):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -701,12 +448,3 @@ def _checked_reported(reported):
     unknown = sorted(set(reported) - set(REPORTED_KEYS))
     require(not unknown, f"reported has {unknown}; expected any of {list(REPORTED_KEYS)}.")
     return reported
-
-
-def require_shape(name, array, shape):
-    require(array.shape == shape, f"{name} has shape {array.shape}; expected {shape}.")
-
-
-def require(condition, message):
-    if not condition:
-        raise ValueError(message)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import zipfile
 from pathlib import Path
 
@@ -10,9 +9,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_pytorch_parity import Reference, as_pytorch_has_it, draw_images
+from made.pytorch import Reference, as_pytorch_has_it, draw_images
 
 from kerascnn.errors import ExchangeError, RunError
 from kerascnn.evaluation import evaluate, load_best_model
@@ -299,19 +296,19 @@ def test_model_that_is_not_the_recipes_is_not_exported(run):
 
 
 @pytest.fixture
-def converted(reference, kerascnn):
+def converted(reference, invoke):
     """Path of a run that the command converted."""
     save(reference.state_dict())
-    status, out, err = kerascnn("convert", "weights.pt", "--dataset", "shapes")
+    status, out, err = invoke("convert", "weights.pt", "--dataset", "shapes")
     assert status == 0
     path = out.strip()
     assert f"`kerascnn evaluate {path}`" in err
     return path
 
 
-def test_every_command_works_on_a_converted_run(converted, kerascnn):
-    assert json.loads(kerascnn("runs", "--json")[1])[0]["status"] == "converted"
-    status, out, _ = kerascnn("evaluate", converted)
+def test_every_command_works_on_a_converted_run(converted, invoke):
+    assert json.loads(invoke("runs", "--json")[1])[0]["status"] == "converted"
+    status, out, _ = invoke("evaluate", converted)
     assert status == 0
     assert "No curves: the weights were converted from 'weights.pt'" in out
     assert "epoch" not in out
@@ -321,12 +318,12 @@ def test_every_command_works_on_a_converted_run(converted, kerascnn):
         "confusion",
         "per_class",
     }
-    measured = json.loads(kerascnn("evaluate", converted, "--json")[1])
+    measured = json.loads(invoke("evaluate", converted, "--json")[1])
     assert measured["epochs"] == 0
     assert [measured[key] for key in ("best_epoch", "best_val_loss", "train_loss")] == [None] * 3
-    row = json.loads(kerascnn("runs", "--json")[1])[0]
+    row = json.loads(invoke("runs", "--json")[1])[0]
     assert (row["status"], row["accuracy"]) == ("finished", measured["test"]["accuracy"])
-    assert kerascnn("runs")[0] == 0
+    assert invoke("runs")[0] == 0
     for arguments in (
         ("compare", converted, converted),
         ("top-activations", converted),
@@ -334,7 +331,7 @@ def test_every_command_works_on_a_converted_run(converted, kerascnn):
         ("filters", converted),
         ("explain-filter", "3", converted),
     ):
-        assert kerascnn(*arguments)[0] == 0, arguments
+        assert invoke(*arguments)[0] == 0, arguments
 
 
 def test_printed_script_is_of_the_recipe_and_of_any_version_of_torch(run):
@@ -344,8 +341,8 @@ def test_printed_script_is_of_the_recipe_and_of_any_version_of_torch(run):
     assert 'torch.load("my net.pt", weights_only=True)' in script
 
 
-def test_exported_weights_load_by_the_script_that_is_printed(converted, reference, kerascnn):
-    status, script, err = kerascnn("export", converted, "--format", "torch", "--out", "net.pt")
+def test_exported_weights_load_by_the_script_that_is_printed(converted, reference, invoke):
+    status, script, err = invoke("export", converted, "--format", "torch", "--out", "net.pt")
     assert status == 0
     assert "Wrote net.pt." in err
     names = {}
@@ -368,8 +365,8 @@ def test_exported_weights_load_by_the_script_that_is_printed(converted, referenc
         (["export", "none", "--format", "torch", "--out", "net.pt"], "'none' in its name"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_1(converted, kerascnn, arguments, words):
-    status, out, err = kerascnn(*(converted if each == "RUN" else each for each in arguments))
+def test_bad_input_is_one_line_and_exit_1(converted, invoke, arguments, words):
+    status, out, err = invoke(*(converted if each == "RUN" else each for each in arguments))
     assert (status, out) == (1, "")
     assert len(err.strip().splitlines()) == 1
     assert words in err
@@ -379,8 +376,8 @@ def test_bad_input_is_one_line_and_exit_1(converted, kerascnn, arguments, words)
     "arguments",
     [["convert"], ["export"], ["export", "--format", "pt", "--out", "a"], ["export", "--out", "a"]],
 )
-def test_wrong_usage_exits_2(kerascnn, arguments):
-    assert kerascnn(*arguments)[0] == 2
+def test_wrong_usage_exits_2(invoke, arguments):
+    assert invoke(*arguments)[0] == 2
 
 
 def test_evaluation_on_images_of_another_size_or_number_of_classes_says_so():

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from kerascnn.show import filter_figures as plots
+from kerascnn.show.canvas import DEAD, LINE, PICTURE, SIDE
 
 NAMES = ["airplane", "automobile", "bird", "cat"]
 MATH_NAMES = ["$a_1$", "b_c^d", "$\\frac{", "50$ or 60$"]
@@ -92,7 +93,7 @@ def draw_all(names=NAMES, title="A title"):
     return {kind: draw(names, title) for kind, draw in KINDS.items()}
 
 
-def pictures_of(figure, gid=plots.PICTURE):
+def pictures_of(figure, gid=PICTURE):
     return [image for axes in figure.axes for image in axes.images if image.get_gid() == gid]
 
 
@@ -124,7 +125,7 @@ def lines_below(figure, box):
         text.get_text()
         for text in sorted(figure.axes[0].texts, key=lambda text: text.get_position()[1])
         if left <= text.get_position()[0] < right
-        and bottom < text.get_position()[1] < bottom + 4.5 * plots.LINE
+        and bottom < text.get_position()[1] < bottom + 4.5 * LINE
     ]
 
 
@@ -299,7 +300,7 @@ def test_number_of_a_filter_stands_above_its_kernel():
 def test_image_has_rank_class_activation_and_the_prediction_only_if_it_is_wrong():
     row = build_top_row(predictions=np.array([0, 2]), values=np.array([10.905, 0.5]))
     figure = plots.plot_top_activations([row], NAMES, "Top")
-    right, wrong = boxes_of(figure, plots.PICTURE)
+    right, wrong = boxes_of(figure, PICTURE)
     assert lines_below(figure, right) == ["1. airplane", "10.905"]
     assert lines_below(figure, wrong) == ["2. automobile", "0.500", "called bird"]
 
@@ -307,10 +308,10 @@ def test_image_has_rank_class_activation_and_the_prediction_only_if_it_is_wrong(
 def test_images_without_labels_have_their_prediction_and_those_without_both_a_rank():
     row = build_top_row(k=1, labels=None, predictions=np.array([2]))
     figure = plots.plot_top_activations([row], NAMES, "Top")
-    assert lines_below(figure, boxes_of(figure, plots.PICTURE)[0]) == ["1. called bird", "10.905"]
+    assert lines_below(figure, boxes_of(figure, PICTURE)[0]) == ["1. called bird", "10.905"]
     row = build_top_row(k=1, labels=None, predictions=None)
     figure = plots.plot_top_activations([row], NAMES, "Top")
-    assert lines_below(figure, boxes_of(figure, plots.PICTURE)[0]) == ["1.", "10.905"]
+    assert lines_below(figure, boxes_of(figure, PICTURE)[0]) == ["1.", "10.905"]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,7 @@ def test_images_without_labels_have_their_prediction_and_those_without_both_a_ra
 def test_activations_of_any_size_stay_short_and_legible(value, written):
     row = build_top_row(k=1, values=np.array([value]))
     figure = plots.plot_top_activations([row], NAMES, "Top")
-    assert lines_below(figure, boxes_of(figure, plots.PICTURE)[0])[1] == written
+    assert lines_below(figure, boxes_of(figure, PICTURE)[0])[1] == written
 
 
 @pytest.mark.parametrize("k", [1, 10])
@@ -328,7 +329,7 @@ def test_activations_of_any_size_stay_short_and_legible(value, written):
 def test_any_number_of_filters_and_images_fits_the_figure_without_overlap(num_filters, k):
     rows = [build_top_row(number, k) for number in range(1, num_filters + 1)]
     figure = plots.plot_top_activations(rows, NAMES, "Top")
-    boxes = boxes_of(figure, plots.PICTURE) + boxes_of(figure, plots.KERNEL)
+    boxes = boxes_of(figure, PICTURE) + boxes_of(figure, plots.KERNEL)
     assert len(boxes) == num_filters * (k + 1)
     width, _ = figure.get_size_inches()
     for left, right, bottom, top in boxes:
@@ -366,9 +367,9 @@ def test_pictures_keep_their_proportions(shape):
     row = build_top_row(images=build_pictures(2, *shape))
     figure = plots.plot_top_activations([row], NAMES, "Top")
     render(figure)
-    for left, right, bottom, top in boxes_of(figure, plots.PICTURE):
+    for left, right, bottom, top in boxes_of(figure, PICTURE):
         assert (bottom - top) / (right - left) == pytest.approx(shape[0] / shape[1])
-        assert max(bottom - top, right - left) == pytest.approx(plots.SIDE)
+        assert max(bottom - top, right - left) == pytest.approx(SIDE)
     width, height = figure.get_size_inches()
     canvas = figure.axes[0]
     assert canvas.get_xlim() == (0, width)
@@ -470,7 +471,7 @@ def test_color_map_is_viridis_or_the_one_named():
 def test_maps_of_any_number_and_shape_stay_clear_of_the_next_image(shape):
     rows = [build_map_row(shape[0], maps=np.ones(shape)) for _ in range(2)]
     figure = plots.plot_feature_maps(rows, "Maps")
-    maps, (_, second) = boxes_of(figure, plots.MAP), boxes_of(figure, plots.PICTURE)
+    maps, (_, second) = boxes_of(figure, plots.MAP), boxes_of(figure, PICTURE)
     assert len(maps) == 2 * shape[0]
     assert max(box[2] for box in maps[: shape[0]]) < second[3]
     assert max(box[1] for box in maps) < figure.get_figwidth()
@@ -524,7 +525,7 @@ def test_dead_filter_is_crossed_out_and_called_dead():
     figure = plots.plot_filters(build_kernels(2), rows, "Filters")
     alive, dead = boxes_of(figure, plots.KERNEL)
     left, right, bottom, top = dead
-    crosses = [line for line in figure.axes[0].lines if line.get_gid() == plots.DEAD]
+    crosses = [line for line in figure.axes[0].lines if line.get_gid() == DEAD]
     ends = {(tuple(line.get_xdata()), tuple(line.get_ydata())) for line in crosses}
     assert ends == {((left, right), (top, bottom)), ((left, right), (bottom, top))}
     assert lines_below(figure, dead)[:2] == ["dead", "mean 0.500"]
@@ -535,7 +536,7 @@ def test_dead_filter_is_crossed_out_and_called_dead():
 
 def test_without_dead_filters_nothing_is_crossed_out():
     figure = plots.plot_filters(build_kernels(1), [build_filter_row()], "Filters")
-    assert [line for line in figure.axes[0].lines if line.get_gid() == plots.DEAD] == []
+    assert [line for line in figure.axes[0].lines if line.get_gid() == DEAD] == []
     assert "crossed out" not in words(figure)
 
 
@@ -691,7 +692,7 @@ def test_pictures_may_differ_in_size():
     figure = plots.plot_probabilities(
         pictures, ["a", "b"], np.full((2, 4), 0.25), NAMES, "Pictures"
     )
-    (left, right, bottom, top), _ = boxes_of(figure, plots.PICTURE)
+    (left, right, bottom, top), _ = boxes_of(figure, PICTURE)
     assert (right - left) / (bottom - top) == pytest.approx(2)
 
 

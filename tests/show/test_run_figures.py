@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from kerascnn.show import run_figures as plots
+from kerascnn.show.image_figures import plot_augmentations, plot_examples
+from kerascnn.show.style import TITLE_LINES
 
 NAMES = ["airplane", "automobile", "bird", "cat"]
 MATH_NAMES = ["$a_1$", "b_c^d", "$\\frac{", "50$ or 60$"]
@@ -40,7 +42,7 @@ def draw_examples(labels, predictions, class_names=NAMES, title="Examples"):
     probabilities = np.full((len(labels), len(class_names)), 0.1, dtype=np.float32)
     probabilities[np.arange(len(labels)), predictions] = 0.87
     pictures = build_pictures(len(labels))
-    return plots.plot_examples(
+    return plot_examples(
         pictures, np.array(labels), np.array(predictions), probabilities, class_names, title
     )
 
@@ -59,7 +61,7 @@ def draw_all(class_names=NAMES, title="A title"):
         "history": plots.plot_history(build_history([3.0, 2.0, 2.5]), title, {"accuracy": 0.8}),
         "examples": draw_examples([0, 1, 2], [0, 2, 3], class_names, title),
         "confusion": plots.plot_confusion(np.diag([5, 6, 7, 8]), class_names, title),
-        "augmentations": plots.plot_augmentations(pictures, pictures[:, None], title),
+        "augmentations": plot_augmentations(pictures, pictures[:, None], title),
         "per class": draw_per_class([0.9, 0.8, 0.7, 0.6], class_names, title),
     }
 
@@ -182,7 +184,7 @@ def test_a_long_title_is_wrapped_into_the_figure():
     for figure in draw_all(title="a rather long title " * 30).values():
         render(figure)
         title = next(text for text in figure.texts if text.get_text() == figure.get_suptitle())
-        assert len(title.get_text().splitlines()) == plots.TITLE_LINES
+        assert len(title.get_text().splitlines()) == TITLE_LINES
         assert title.get_text().endswith("…")
         assert inked_box(title).x1 <= figure.bbox.x1
 
@@ -480,7 +482,7 @@ def test_texts_of_a_row_of_examples_end_above_the_next_row():
 def test_examples_that_are_no_uint8_images_are_refused(images):
     classes = np.zeros(len(images), int)
     with pytest.raises(ValueError, match="expected uint8"):
-        plots.plot_examples(images, classes, classes, np.ones((len(images), 4)), NAMES, "Examples")
+        plot_examples(images, classes, classes, np.ones((len(images), 4)), NAMES, "Examples")
 
 
 def test_examples_need_the_probability_of_every_class():
@@ -488,7 +490,7 @@ def test_examples_need_the_probability_of_every_class():
     with pytest.raises(
         ValueError, match=re.escape("probabilities has shape (2,); expected (2, 4)")
     ):
-        plots.plot_examples(build_pictures(2), classes, classes, np.ones(2), NAMES, "Examples")
+        plot_examples(build_pictures(2), classes, classes, np.ones(2), NAMES, "Examples")
 
 
 # plot_confusion
@@ -571,7 +573,7 @@ def test_confusion_of_fractions_is_refused():
 def test_augmentations_draw_the_original_first_and_then_its_draws():
     originals = build_pictures(2)
     draws = np.stack([255 - originals, originals // 2, originals // 3], axis=1)
-    figure = plots.plot_augmentations(originals, draws, "Draws")
+    figure = plot_augmentations(originals, draws, "Draws")
     assert len(figure.axes) == 2 * (1 + 3)
     rows = [figure.axes[:4], figure.axes[4:]]
     for row, original, its_draws in zip(rows, originals, draws, strict=True):
@@ -583,7 +585,7 @@ def test_augmentations_draw_the_original_first_and_then_its_draws():
 
 def test_originals_are_framed_and_set_apart():
     pictures = build_pictures(2)
-    figure = plots.plot_augmentations(pictures, np.stack([pictures] * 3, axis=1), "Draws")
+    figure = plot_augmentations(pictures, np.stack([pictures] * 3, axis=1), "Draws")
     render(figure)
     original, first, second, _ = figure.axes[:4]
     assert all(spine.get_visible() for spine in original.spines.values())
@@ -595,7 +597,7 @@ def test_originals_are_framed_and_set_apart():
 def test_float_pictures_are_rounded_and_kept_in_range():
     originals = np.full((1, 2, 2, 3), 99.6)
     draws = np.array([-3.0, 300.0]).reshape(1, 2, 1, 1, 1) * np.ones((1, 2, 2, 2, 3))
-    figure = plots.plot_augmentations(originals, draws, "Draws")
+    figure = plot_augmentations(originals, draws, "Draws")
     shown = [axes.images[0].get_array() for axes in figure.axes]
     assert [picture.dtype for picture in shown] == [np.uint8] * 3
     assert [np.unique(picture).tolist() for picture in shown] == [[100], [0], [255]]
@@ -603,7 +605,7 @@ def test_float_pictures_are_rounded_and_kept_in_range():
 
 def test_draws_of_other_images_are_refused():
     with pytest.raises(ValueError, match="draws has shape"):
-        plots.plot_augmentations(build_pictures(2), build_pictures(3)[:, None], "Draws")
+        plot_augmentations(build_pictures(2), build_pictures(3)[:, None], "Draws")
 
 
 # plot_per_class

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from made_runs import NAMES, collapse, make_run
+from made.runs import NAMES, collapse, make_run
 
 from kerascnn.data import load_dataset
 from kerascnn.recipe import list_recipes, load_recipe
@@ -608,11 +608,11 @@ def test_accuracy_on_other_images_decides_nothing():
     assert found.measured == 0.7  # of the validation images
 
 
-def test_command_names_damaged_runs_that_it_leaves_out(kerascnn):
+def test_command_names_damaged_runs_that_it_leaves_out(invoke):
     two_seeds(FIRST)
     run = make_run("runs", seed=7)
     run.metrics_path.write_text("{}")
-    _, _, remarks = kerascnn("audit")
+    _, _, remarks = invoke("audit")
     assert "Left out:" in remarks
     assert run.name in " ".join(remarks.split())
 
@@ -642,37 +642,37 @@ def test_evidence_has_no_nan():
             assert found["measured"] is None or math.isfinite(found["measured"])
 
 
-def test_command_shows_verdicts_and_counts(kerascnn):
+def test_command_shows_verdicts_and_counts(invoke):
     two_seeds(FIRST)
-    status, output, _ = kerascnn("audit", "--verdict", "contradicts")
+    status, output, _ = invoke("audit", "--verdict", "contradicts")
     assert status == 0
     assert "the study contradicts" in " ".join(output.split())
     assert "does not hold" not in output
     assert f"Of {len(CLAIMS)} statements" in " ".join(output.split())
 
 
-def test_command_gives_the_same_as_the_function(kerascnn):
+def test_command_gives_the_same_as_the_function(invoke):
     two_seeds(FIRST)
-    status, output, _ = kerascnn("audit", "--json")
+    status, output, _ = invoke("audit", "--json")
     assert status == 0
     assert json.loads(output) == audit("runs")
 
 
-def test_verdict_is_taken_whole_before_it_is_taken_as_a_part(kerascnn):
+def test_verdict_is_taken_whole_before_it_is_taken_as_a_part(invoke):
     two_seeds(FIRST)
-    shown = json.loads(kerascnn("audit", "--verdict", "Holds", "--json")[1])["claims"]
+    shown = json.loads(invoke("audit", "--verdict", "Holds", "--json")[1])["claims"]
     assert {claim["verdict"] for claim in shown} == {HOLDS}
-    shown = json.loads(kerascnn("audit", "--verdict", "hold", "--json")[1])["claims"]
+    shown = json.loads(invoke("audit", "--verdict", "hold", "--json")[1])["claims"]
     assert {claim["verdict"] for claim in shown} == {HOLDS, FAILS}
 
 
-def test_directory_that_is_missing_is_said_to_be(kerascnn):
-    status, _, remarks = kerascnn("audit", "--runs-dir", "nowhere")
+def test_directory_that_is_missing_is_said_to_be(invoke):
+    status, _, remarks = invoke("audit", "--runs-dir", "nowhere")
     assert status == 1
     assert "There is no directory 'nowhere'" in remarks
 
 
-def test_command_knows_its_verdicts(kerascnn):
-    status, _, remarks = kerascnn("audit", "--verdict", "maybe")
+def test_command_knows_its_verdicts(invoke):
+    status, _, remarks = invoke("audit", "--verdict", "maybe")
     assert status == 1
     assert "cannot be told apart" in remarks

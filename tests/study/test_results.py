@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from made_runs import begin_run, collapse, make_run, rows_of
+from made.runs import begin_run, collapse, make_run, rows_of
 
 from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError

@@ -3,16 +3,13 @@
 import json
 import re
 import shutil
-import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_page import FILTERS, HOSTILE, NUM_TEST, SCRIPT, draw_folder, make_audit, train_run
+from made.page import FILTERS, HOSTILE, NUM_TEST, SCRIPT, draw_folder, make_audit, train_run
 
 from kerascnn.errors import RunError
 from kerascnn.page import comparison, gather, write_page
@@ -418,7 +415,7 @@ def test_run_that_is_not_finished_says_so():
 
 
 def test_run_that_is_not_its_recipe_says_in_what():
-    from made_runs import make_run as make_finished
+    from made.runs import make_run as make_finished
 
     page = page_of([make_finished("runs", values={"train.learning_rate": 0.5})])
     assert "of which the figures were reported: train.learning_rate was 0.01, is 0.5." in page.words
@@ -602,40 +599,40 @@ def test_best_epoch_lies_on_its_curve():
 # The command
 
 
-def test_report_writes_the_page_into_the_run_and_says_where(kerascnn, run):
-    status, out, err = kerascnn("report", run.path)
+def test_report_writes_the_page_into_the_run_and_says_where(invoke, run):
+    status, out, err = invoke("report", run.path)
     assert (status, out) == (0, "")
     assert f"Wrote {run.page_path} (" in err
     assert " MB)" in err
     assert run.page_path.exists()
 
 
-def test_report_of_several_runs_goes_into_the_current_directory(kerascnn, trained, directory):
-    status, _, err = kerascnn("report", "--all", "--runs-dir", directory / "runs", "--no-pictures")
+def test_report_of_several_runs_goes_into_the_current_directory(invoke, trained, directory):
+    status, _, err = invoke("report", "--all", "--runs-dir", directory / "runs", "--no-pictures")
     assert status == 0, err
     page = Page(Path("report.html").read_text("utf-8"))
     assert "3 runs of 2 recipes" in page.words
     assert "This page was made without pictures" in page.words
 
 
-def test_report_of_all_runs_is_one_place_also_for_one_run(kerascnn):
+def test_report_of_all_runs_is_one_place_also_for_one_run(invoke):
     make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0])
-    assert kerascnn("report", "--all", "--no-pictures")[0] == 0
+    assert invoke("report", "--all", "--no-pictures")[0] == 0
     assert Path("report.html").exists()
 
 
-def test_report_of_all_runs_audits_the_study_where_they_are_of_its_data(kerascnn):
+def test_report_of_all_runs_audits_the_study_where_they_are_of_its_data(invoke):
     make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0])
     make_run([0, 1], [0, 0], ["a", "b"], "sgd-lr0.01", val_loss=[1.0])
-    status, _, err = kerascnn("report", "--all", "--no-pictures")
+    status, _, err = invoke("report", "--all", "--no-pictures")
     assert status == 0, err
     page = Page(Path("report.html").read_text("utf-8"))
     assert "The study, claim by claim" in page.words
     assert len(page.has_class("claim")) > 20
 
 
-def test_report_shows_what_augmentation_does(kerascnn, trained):
-    status, _, err = kerascnn("report", trained[2].path, "--out", "page.html")
+def test_report_shows_what_augmentation_does(invoke, trained):
+    status, _, err = invoke("report", trained[2].path, "--out", "page.html")
     assert status == 0, err
     page = Page(Path("page.html").read_text("utf-8"))
     assert len(page.has_class("draws")) == 6
@@ -651,24 +648,24 @@ def test_report_shows_what_augmentation_does(kerascnn, trained):
         (["--out", ".", "--no-pictures"], "cannot be written"),
     ],
 )
-def test_report_that_cannot_be_is_refused_in_one_line(kerascnn, run, arguments, expected):
-    status, out, err = kerascnn("report", *arguments)
+def test_report_that_cannot_be_is_refused_in_one_line(invoke, run, arguments, expected):
+    status, out, err = invoke("report", *arguments)
     lines = err.strip().splitlines()
     assert (status, out, len(lines)) == (1, "", 1), err
     assert expected in lines[0]
 
 
-def test_report_without_test_images_says_how_to_get_them(kerascnn, run):
+def test_report_without_test_images_says_how_to_get_them(invoke, run):
     shutil.rmtree(run.path)
     run = make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0])
-    status, _, err = kerascnn("report", run.path, "--data-dir", "empty")
+    status, _, err = invoke("report", run.path, "--data-dir", "empty")
     assert status == 1
     assert len(err.strip().splitlines()) == 1
     assert "kerascnn data prepare" in err
     assert "A page needs none with `--no-pictures`." in err
 
 
-def test_report_takes_names_or_all(kerascnn, run):
-    status, _, err = kerascnn("report", "latest", "--all")
+def test_report_takes_names_or_all(invoke, run):
+    status, _, err = invoke("report", "latest", "--all")
     assert status == 2
     assert "not both" in err

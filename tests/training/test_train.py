@@ -8,44 +8,15 @@ import re
 import keras
 import numpy as np
 import pytest
+from made.colors import DATASET, NUM_TEST, NUM_TRAIN, RECIPE, draw_colors
 
 import kerascnn.training
 from kerascnn.backend import describe_backend
-from kerascnn.data import Dataset, split_validation
+from kerascnn.data import split_validation
 from kerascnn.errors import TrainingError, TrainingInterrupted
 from kerascnn.model.build import build_model
-from kerascnn.recipe import load_recipe
 from kerascnn.run import HISTORY_COLUMNS, list_runs
 from kerascnn.training import build_batches, train
-
-NUM_TRAIN, NUM_TEST = 120, 30
-RECIPE = load_recipe("adam-lr0.001").with_values(
-    {
-        "data.dataset": "shapes",
-        "model.filters": [4, 6, 8],
-        "model.units": 16,
-        "train.epochs": 2,
-        "train.learning_rate": 0.01,
-    }
-)
-
-
-def build_dataset(seed=0):
-    """Three classes: mostly red, mostly green, mostly blue; with noise."""
-    generator = np.random.default_rng(seed)
-
-    def draw(num_images):
-        labels = generator.integers(0, 3, num_images).astype("int32")
-        images = generator.integers(0, 160, (num_images, 32, 32, 3))
-        images[np.arange(num_images), :, :, labels] += 60
-        images = images.astype("uint8")
-        images.setflags(write=False)
-        return images, labels
-
-    return Dataset("shapes", ("red", "green", "blue"), *draw(NUM_TRAIN), *draw(NUM_TEST))
-
-
-DATASET = build_dataset()
 
 
 def train_here(values=None, **settings):
@@ -220,7 +191,7 @@ def test_images_of_a_recipe_without_augmentation_train_as_they_are():
 
 
 def test_pixels_and_labels_of_the_data_set_are_left_as_they_were():
-    dataset = build_dataset()
+    dataset = draw_colors(NUM_TRAIN, NUM_TEST)
     train_here({"train.epochs": 1}, dataset=dataset)
     for field in ("train_images", "train_labels", "test_images", "test_labels"):
         np.testing.assert_array_equal(getattr(dataset, field), getattr(DATASET, field))

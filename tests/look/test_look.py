@@ -20,11 +20,11 @@ COLORS = {"apple": (200, 30, 30), "leaf": (30, 200, 30), "sky": (40, 60, 220)}
 
 
 @pytest.fixture
-def answered(kerascnn):
+def answered(invoke):
     """Call the command line with --json; gives what it answered."""
 
     def ask(*arguments):
-        status, out, err = kerascnn(*arguments, "--json")
+        status, out, err = invoke(*arguments, "--json")
         assert status == 0, err
         return json.loads(out)
 
@@ -32,11 +32,11 @@ def answered(kerascnn):
 
 
 @pytest.fixture
-def refused(kerascnn):
+def refused(invoke):
     """Call the command line; gives the one line that it refuses with."""
 
     def ask(*arguments, status=1):
-        given, out, err = kerascnn(*arguments)
+        given, out, err = invoke(*arguments)
         lines = err.strip().splitlines()
         assert (given, out, len(lines)) == (status, "", 1), err
         assert lines[0].startswith("Error: ")
@@ -127,8 +127,8 @@ def test_top_activations_are_those_of_a_full_sort(run, shapes, means, answered):
             }
 
 
-def test_without_arguments_they_are_the_studys_filters_and_five_images(run, kerascnn):
-    status, out, err = kerascnn("top-activations")
+def test_without_arguments_they_are_the_studys_filters_and_five_images(run, invoke):
+    status, out, err = invoke("top-activations")
     assert status == 0
     titles = [line.strip() for line in out.splitlines() if line.startswith("Highest")]
     assert titles == [f"Highest mean activation of relu1, filter {number}" for number in (1, 8, 16)]
@@ -169,8 +169,8 @@ def test_taps_and_layers(run, shapes, answered, arguments, layer, place):
     assert (run.figures_path / f"top-activations-{safe}-2.png").exists()
 
 
-def test_output_names_the_figure(run, kerascnn, tmp_path):
-    assert kerascnn("top-activations", "-f", 1, "-o", "mine.png")[2] == "Figure: mine.png\n"
+def test_output_names_the_figure(run, invoke, tmp_path):
+    assert invoke("top-activations", "-f", 1, "-o", "mine.png")[2] == "Figure: mine.png\n"
     assert (tmp_path / "mine.png").read_bytes().startswith(b"\x89PNG")
     assert not list(run.figures_path.glob("top*"))
 
@@ -218,9 +218,9 @@ def test_labels_are_matched_by_name_not_by_number(run, shapes, tmp_path, answere
         assert subject.all_class_names[prediction] == image["prediction"]
 
 
-def test_a_bad_file_among_images_is_named(run, pictures, kerascnn):
+def test_a_bad_file_among_images_is_named(run, pictures, invoke):
     (pictures / "sky" / "bad.png").write_text("no")
-    status, _, err = kerascnn("top-activations", "--images", pictures / "sky")
+    status, _, err = invoke("top-activations", "--images", pictures / "sky")
     assert status == 0
     assert "Skipped: " in err
     assert "bad.png' is not a picture that Pillow can read." in err
@@ -276,8 +276,8 @@ def test_what_was_measured_on_another_model_does_not_count(run, answered):
     assert [image["index"] for image in after[0]["top"]] == [0, 1, 2, 3, 4]
 
 
-def test_damaged_numbers_are_named_with_the_way_out(run, kerascnn, refused):
-    kerascnn("top-activations")
+def test_damaged_numbers_are_named_with_the_way_out(run, invoke, refused):
+    invoke("top-activations")
     path = run.path / "activations.npz"
     for content in (path.read_bytes()[:-5000], b"nothing"):
         path.write_bytes(content)
@@ -285,7 +285,7 @@ def test_damaged_numbers_are_named_with_the_way_out(run, kerascnn, refused):
         assert line.startswith(f"activations.npz of run '{run.name}' is damaged (")
         assert f"remove 'runs/{run.name}/activations.npz', and it is measured again" in line
     path.unlink()
-    assert kerascnn("top-activations")[0] == 0
+    assert invoke("top-activations")[0] == 0
 
 
 def test_predictions_of_other_images_than_are_there_now_do_not_count(run, shapes, answered):
@@ -335,14 +335,14 @@ def test_filters_by_number_all_or_list(run, answered, given, expected):
     assert [each["filter"] for each in rows[0]["filters"]] == list(expected)
 
 
-def test_classes_and_images_may_be_named(run, shapes, answered, kerascnn):
+def test_classes_and_images_may_be_named(run, shapes, answered, invoke):
     names = classes_right(run, shapes)[1::-1]
     rows = answered("feature-maps", "--class", names[0], "--class", names[1], "--filters", "2")
     assert [row["label"] for row in rows] == names
     assert [row["prediction"] for row in rows] == names
     rows = answered("feature-maps", "--image", "999", "--image", "0", "--filters", "2")
     assert [row["index"] for row in rows] == [999, 0]
-    status, out, _ = kerascnn("feature-maps", "--image", "999", "--filters", "2")
+    status, out, _ = invoke("feature-maps", "--image", "999", "--filters", "2")
     assert status == 0
     assert "(999)" in out
 
@@ -373,7 +373,7 @@ def test_feature_maps_of_plain_files(run, pictures, answered, refused):
 # filters
 
 
-def test_dead_filters_are_named(run, answered, kerascnn):
+def test_dead_filters_are_named(run, answered, invoke):
     model = keras.saving.load_model(run.best_path)
     norm = model.get_layer("bn1")
     gamma, beta = (np.array(keras.ops.convert_to_numpy(each)) for each in (norm.gamma, norm.beta))
@@ -387,16 +387,16 @@ def test_dead_filters_are_named(run, answered, kerascnn):
     assert rows[2] == {
         "filter": 3, "is_dead": True, "active_share": 0.0, "mean": 0.0, "classes": []
     }  # fmt: skip
-    status, out, err = kerascnn("filters")
+    status, out, err = invoke("filters")
     assert status == 0
     assert "Dead: 3, 31" in err
     assert out.count("│ dead ") == 2
     sentence = answered("explain-filter", 3)["sentence"]
     assert sentence == "answers every image alike: dead"
-    assert kerascnn("explain-filter", 3)[0] == 0
+    assert invoke("explain-filter", 3)[0] == 0
 
 
-def test_filters_of_a_living_layer(run, shapes, means, answered, kerascnn):
+def test_filters_of_a_living_layer(run, shapes, means, answered, invoke):
     rows = answered("filters")
     assert not any(row["is_dead"] for row in rows)
     np.testing.assert_allclose([row["mean"] for row in rows], means.mean(axis=0), rtol=1e-4)
@@ -404,26 +404,26 @@ def test_filters_of_a_living_layer(run, shapes, means, answered, kerascnn):
     assert classes
     assert {found["name"] for found in classes} <= set(shapes.class_names)
     assert all(found["share"] > found["base_rate"] for found in classes)
-    assert "No filter is dead." in kerascnn("filters")[2]
+    assert "No filter is dead." in invoke("filters")[2]
     assert (run.figures_path / "filters-relu1.png").stat().st_size > 10_000
 
 
-def test_filters_of_a_layer_without_kernels_are_listed_without_a_figure(run, kerascnn):
-    status, out, err = kerascnn("filters", "--layer", "logits")
+def test_filters_of_a_layer_without_kernels_are_listed_without_a_figure(run, invoke):
+    status, out, err = invoke("filters", "--layer", "logits")
     assert status == 0
     assert out.count("alive") == 10
     assert "logits has no convolution's kernels to draw." in err
     assert not list(run.figures_path.glob("filters*"))
 
 
-def test_a_layer_that_mixes_filters_again_has_not_the_kernels_before_it(pictures, kerascnn):
+def test_a_layer_that_mixes_filters_again_has_not_the_kernels_before_it(pictures, invoke):
     image = keras.Input((24, 20, 3))
     x = layers.Conv2D(4, 3, name="first")(image)
     x = layers.PReLU(name="bent")(x)
     keras.Model(image, layers.SeparableConv2D(4, 3, name="mixed")(x)).save("model.keras")
     arguments = ["--model", "model.keras", "--images", pictures]
-    assert "Figure: filters-bent.png" in kerascnn("filters", "--layer", "bent", *arguments)[2]
-    err = kerascnn("filters", "--layer", "mixed", *arguments)[2]
+    assert "Figure: filters-bent.png" in invoke("filters", "--layer", "bent", *arguments)[2]
+    err = invoke("filters", "--layer", "mixed", *arguments)[2]
     assert "mixed has no convolution's kernels to draw." in err
 
 
@@ -447,14 +447,14 @@ def test_explain_filter_gives_kernel_correlations_and_a_sentence(run, means, sha
 
 
 def test_explain_filter_of_images_without_labels_says_nothing_of_classes(
-    run, pictures, answered, refused, kerascnn
+    run, pictures, answered, refused, invoke
 ):
     for path in (pictures / "leaf").iterdir():
         path.rename(pictures / "sky" / f"leaf-{path.name}")
     row = answered("explain-filter", 1, "--images", pictures / "sky")
     assert row["classes"] == []
     assert "class" not in row["sentence"]
-    assert kerascnn("explain-filter", 1, "--images", pictures / "sky")[0] == 0
+    assert invoke("explain-filter", 1, "--images", pictures / "sky")[0] == 0
     line = refused("explain-filter", 1, "--images", pictures / "apple")
     assert line == "10 images are too few to tell what a filter follows; give at least 20."
 
@@ -462,11 +462,11 @@ def test_explain_filter_of_images_without_labels_says_nothing_of_classes(
 # predict
 
 
-def test_predict_gives_probabilities_and_skips_what_is_no_picture(run, pictures, kerascnn, shapes):
+def test_predict_gives_probabilities_and_skips_what_is_no_picture(run, pictures, invoke, shapes):
     (pictures / "bad.png").write_text("no")
     good = [pictures / "sky" / "000.png", pictures / "apple" / "001.png"]
     arguments = ["predict", good[0], pictures / "bad.png", "missing.png", good[1]]
-    status, out, err = kerascnn(*arguments, "--json")
+    status, out, err = invoke(*arguments, "--json")
     assert status == 1
     rows = json.loads(out)
     assert [row["image"] for row in rows] == [str(path) for path in good]
@@ -478,7 +478,7 @@ def test_predict_gives_probabilities_and_skips_what_is_no_picture(run, pictures,
         assert row["prediction"] == next(iter(row["probabilities"]))
     assert f"Skipped: '{pictures / 'bad.png'}' is not a picture" in err
     assert "Skipped: There is no file 'missing.png'." in err
-    status, out, _ = kerascnn(*arguments, "--top", "2")
+    status, out, _ = invoke(*arguments, "--top", "2")
     assert status == 1
     assert out.count(" % │") == 4
 
@@ -572,10 +572,10 @@ def test_own_models_are_ranked_at_their_first_relu(pictures, answered, build, la
     )
 
 
-def test_figures_of_own_models_are_written_here(pictures, kerascnn, tmp_path):
+def test_figures_of_own_models_are_written_here(pictures, invoke, tmp_path):
     _, name = saved(two_branches())
     for command in (["top-activations"], ["feature-maps"], ["filters"], ["explain-filter", "2"]):
-        status, _, err = kerascnn(*command, "--model", name, "--images", pictures)
+        status, _, err = invoke(*command, "--model", name, "--images", pictures)
         assert status == (1 if command[0] == "explain-filter" else 0), err
     figures = {path.name for path in tmp_path.glob("*.png")}
     # Of the study's filters 1, 8 and 16 the layer has the first only.
@@ -586,7 +586,7 @@ def test_figures_of_own_models_are_written_here(pictures, kerascnn, tmp_path):
     }
 
 
-def test_a_keras_application_with_any_number_of_classes(pictures, answered, kerascnn):
+def test_a_keras_application_with_any_number_of_classes(pictures, answered, invoke):
     model = keras.applications.MobileNetV2((32, 32, 3), weights=None, alpha=0.35, classes=7)
     _, name = saved(model)
     arguments = ["--model", name, "--images", pictures, "--value-range", -1, 1]
@@ -595,7 +595,7 @@ def test_a_keras_application_with_any_number_of_classes(pictures, answered, kera
     assert {image["prediction"] for image in top} <= set("0123456")
     rows = answered("filters", *arguments)
     assert len(rows) == 16
-    assert kerascnn("feature-maps", *arguments)[0] == 0
+    assert invoke("feature-maps", *arguments)[0] == 0
     assert len(answered("predict", "--model", name, *pictures.glob("sky/00*.png"))) == 10
 
 
@@ -614,10 +614,10 @@ def test_value_range_is_what_the_model_is_given(pictures, answered):
         assert top[0]["activation"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_model_of_gray_pictures(pictures, answered, kerascnn, tmp_path):
+def test_a_model_of_gray_pictures(pictures, answered, invoke, tmp_path):
     _, name = saved(sequential(channels=1))
     for command in (["top-activations"], ["feature-maps"], ["filters"]):
-        status, _, err = kerascnn(*command, "--model", name, "--images", pictures)
+        status, _, err = invoke(*command, "--model", name, "--images", pictures)
         assert status == 0, err
     for path in (pictures / "leaf").iterdir():
         path.rename(pictures / "sky" / f"leaf-{path.name}")
@@ -647,12 +647,12 @@ def test_one_unit_tells_two_classes_apart(pictures, answered, activation):
     assert found == pytest.approx({"0": 1 - share, "1": share}, abs=1e-5)
 
 
-def test_a_model_that_is_no_classifier_is_looked_into_all_the_same(pictures, kerascnn, refused):
+def test_a_model_that_is_no_classifier_is_looked_into_all_the_same(pictures, invoke, refused):
     image = keras.Input((24, 20, 3))
     _, name = saved(keras.Model(image, layers.Conv2D(3, 3, name="out")(image)))
     for command in ("top-activations", "feature-maps", "filters"):
         arguments = ["--tap", "conv", "--model", name, "--images", pictures]
-        status, _, err = kerascnn(command, *arguments)
+        status, _, err = invoke(command, *arguments)
         assert status == 0, err
     line = refused("predict", "--model", name, pictures / "sky" / "000.png")
     assert "model.keras gives outputs of shape (None, 22, 18, 3); expected a number for" in line
@@ -698,7 +698,7 @@ def test_a_model_that_is_no_classifier_is_looked_into_all_the_same(pictures, ker
         (["filters", "-o", "no/such.png"], "'no/such.png' cannot be written"),
     ],
 )
-def test_bad_input_is_one_clear_line(run, tmp_path, kerascnn, refused, arguments, words):
+def test_bad_input_is_one_clear_line(run, tmp_path, invoke, refused, arguments, words):
     (tmp_path / "text.png").write_text("no")
     (tmp_path / "text.h5").write_text("no")
     (tmp_path / "text.keras").write_text("no")
@@ -706,7 +706,7 @@ def test_bad_input_is_one_clear_line(run, tmp_path, kerascnn, refused, arguments
     if "good.keras" in arguments:
         sequential().save("good.keras")
     if "-o" in arguments:  # the table comes before the figure
-        status, _, err = kerascnn(*arguments)
+        status, _, err = invoke(*arguments)
         assert status == 1
         assert words in err.splitlines()[-1]
     else:
@@ -719,8 +719,8 @@ def test_there_is_no_run_yet(refused):
         assert line == "There is no run in 'runs'; `kerascnn run adam-lr0.001` makes one."
 
 
-def test_a_run_without_a_model_yet_says_so(run, kerascnn, refused):
-    kerascnn("top-activations")
+def test_a_run_without_a_model_yet_says_so(run, invoke, refused):
+    invoke("top-activations")
     run.best_path.unlink()
     for command in (["top-activations"], ["feature-maps"], ["filters"]):
         assert f"Run '{run.name}' has no best.keras: " in refused(*command)
@@ -738,8 +738,8 @@ def test_a_run_without_a_model_yet_says_so(run, kerascnn, refused):
         ["predict"],
     ],
 )
-def test_wrong_usage_exits_2(run, kerascnn, arguments):
-    status, _, err = kerascnn(*arguments)
+def test_wrong_usage_exits_2(run, invoke, arguments):
+    status, _, err = invoke(*arguments)
     assert status == 2
     assert "Traceback" not in err
 

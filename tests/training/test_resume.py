@@ -1,91 +1,20 @@
 """A run that was interrupted goes on as if it had not been."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
+from made import MADE
+from made.interrupted import DATASET, RECIPE, Interrupt, assert_same_run, interrupted
 
-from kerascnn.data import Dataset
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
-from kerascnn.evaluation import evaluate, load_best_model
-from kerascnn.recipe import load_recipe
+from kerascnn.evaluation import evaluate
 from kerascnn.run import Run, list_runs
 from kerascnn.training import resume, train
-
-RECIPE = load_recipe("adam-lr0.001").with_values(
-    {"data.dataset": "shapes", "model.filters": [4, 6, 8], "model.units": 16, "train.epochs": 4}
-)
-NUMBERS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def build_dataset():
-    generator = np.random.default_rng(0)
-    arrays = []
-    for num_images in (100, 30):
-        labels = generator.integers(0, 3, num_images).astype("int32")
-        images = generator.integers(0, 160, (num_images, 32, 32, 3))
-        images[np.arange(num_images), :, :, labels] += 60
-        arrays += [images.astype("uint8"), labels]
-    return Dataset("shapes", ("red", "green", "blue"), *arrays)
-
-
-DATASET = build_dataset()
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Presses Ctrl-C in an epoch, counted from 1, at one of its steps or as it ends."""
-
-    def __init__(self, epoch, step=1):
-        super().__init__()
-        self.at = epoch, step
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch) == self.at:
-            raise KeyboardInterrupt
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (self.epoch, "end") == self.at:
-            raise KeyboardInterrupt
-
-
-def interrupted(*at, values=None, runs_dir="interrupted"):
-    with pytest.raises(TrainingInterrupted) as caught:
-        train(
-            RECIPE.with_values(values or {}),
-            runs_dir,
-            dataset=DATASET,
-            callbacks=(Interrupt(*at),),
-        )
-    return caught.value.run
-
-
-def sha256_of_weights(run):
-    digest = hashlib.sha256()
-    for weight in load_best_model(run).get_weights():
-        digest.update(weight.tobytes())
-    return digest.hexdigest()
-
-
-def assert_same_run(one, other):
-    mine, theirs = one.read_history(), other.read_history()
-    assert [mine[column] for column in NUMBERS] == [theirs[column] for column in NUMBERS]
-    assert sha256_of_weights(one) == sha256_of_weights(other)
-    for run in (one, other):
-        evaluate(run, dataset=DATASET)
-    mine, theirs = one.read_predictions(), other.read_predictions()
-    for name in mine:
-        np.testing.assert_array_equal(mine[name], theirs[name])
-    assert one.read_metrics()["best_epoch"] == other.read_metrics()["best_epoch"]
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +166,7 @@ def test_second_process_is_refused_while_the_first_trains():
     assert "is being trained by another process" in seen[0]
 
 
-KILLER = Path(__file__).with_name("killer.py")
+KILLER = MADE / "killer.py"
 
 
 def kill_and_resume(kills, directory):

@@ -2,15 +2,11 @@
 
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_train import DATASET, NUM_TEST, RECIPE, build_dataset
+from made.colors import DATASET, NUM_TEST, NUM_TRAIN, RECIPE, draw_colors
 
 from kerascnn.errors import RunError
 from kerascnn.evaluation import evaluate, load_best_model, predict
@@ -121,7 +117,7 @@ def test_evaluating_again_gives_the_same(run):
 
 
 def test_evaluation_changes_neither_the_model_nor_the_images(run):
-    before, dataset = run.best_path.read_bytes(), build_dataset()
+    before, dataset = run.best_path.read_bytes(), draw_colors(NUM_TRAIN, NUM_TEST)
     evaluate(run, dataset=dataset)
     assert run.best_path.read_bytes() == before
     np.testing.assert_array_equal(dataset.test_images, DATASET.test_images)

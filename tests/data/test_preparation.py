@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_cifar10 import (
+from made.cifar10 import (
     WAYS_ON,
     accept,
     dataset_directory,

@@ -7,6 +7,12 @@ from rich.console import Console
 
 from kerascnn.recipe import list_recipes, load_recipe
 from kerascnn.show import run_tables as tables
+from kerascnn.show.study_tables import (
+    table_audit,
+    table_study,
+    table_study_classes,
+    tables_readings,
+)
 
 NAMES = ["cat", "dog", "frog", "ship", "truck", "[bold]bird"]
 
@@ -240,7 +246,7 @@ STUDY = [
 
 
 def test_study_gives_mean_deviation_range_and_what_was_reported():
-    text = render(tables.table_study(STUDY))
+    text = render(table_study(STUDY))
     for part in ("0.580 ± 0.010", "0.570 – 0.590", "(0.678)", "19.5 ± 0.5", "19 – 20", "(6)"):
         assert part in text
     for part in ("80.0 % ± 0.2", "79.0 – 81.0 %", "(76.0 %)", "–", "0, 1"):
@@ -248,7 +254,7 @@ def test_study_gives_mean_deviation_range_and_what_was_reported():
 
 
 def test_study_gives_the_classes_that_were_named():
-    text = render(tables.table_study_classes(STUDY))
+    text = render(table_study_classes(STUDY))
     assert "cat 60.0 % (68 %)" in text
 
 
@@ -281,13 +287,13 @@ AUDITED = {
 
 
 def test_audit_gives_claim_place_verdict_and_evidence_as_they_are():
-    text = render(tables.table_audit(AUDITED["claims"], "Statements"))
+    text = render(table_audit(AUDITED["claims"], "Statements"))
     for part in ("[bold]is[/bold]", "Somewhere", "does not hold", "measured 0.584"):
         assert part in text
 
 
 def test_readings_stand_in_columns_and_the_closest_is_marked():
-    text = "".join(map(render, tables.tables_readings(AUDITED, 100)))
+    text = "".join(map(render, tables_readings(AUDITED, 100)))
     assert "0.584 ✗" in text
     assert "■ 0.680 ✓" in text
     assert "overfitting" not in text
@@ -304,7 +310,7 @@ def test_readings_of_a_narrow_terminal_go_into_several_tables_and_no_number_is_c
     audited = {"readings": [{"name": name} for name in names], "claims": [claim]}
     for width in (60, 80, 120):
         console = Console(file=io.StringIO(), width=width)
-        for table in tables.tables_readings(audited, width):
+        for table in tables_readings(audited, width):
             console.print(table)
         text = console.file.getvalue()
         assert "…" not in text
@@ -314,4 +320,4 @@ def test_readings_of_a_narrow_terminal_go_into_several_tables_and_no_number_is_c
 
 def test_claims_of_no_reported_number_make_no_table_of_readings():
     audited = AUDITED | {"claims": AUDITED["claims"][1:]}
-    assert tables.tables_readings(audited, 100) == []
+    assert tables_readings(audited, 100) == []

@@ -240,10 +240,10 @@ def test_a_run_on_a_folder_takes_classes_and_size_from_it(weird_run):
     assert (weird_run / "figures" / "confusion.png").stat().st_size > 10_000
 
 
-def test_run_names_the_files_that_it_passed_over(colors, kerascnn):
+def test_run_names_the_files_that_it_passed_over(colors, invoke):
     (colors / "sky" / "bad.png").write_text("no picture")
     for _ in range(2):  # decoded, and from the cache
-        status, _, err = kerascnn(
+        status, _, err = invoke(
             "run", "sgd-lr0.01", "--dataset", "colors", "--epochs", "1", "--json"
         )
         assert status == 0
@@ -252,21 +252,21 @@ def test_run_names_the_files_that_it_passed_over(colors, kerascnn):
         assert "sky/bad.png' is not a picture that Pillow can read." in skipped[0]
 
 
-def test_the_stored_recipe_means_the_same_folder_from_elsewhere(weird_run, kerascnn):
-    status, out, _ = kerascnn("run", weird_run / "recipe.toml", "--json")
+def test_the_stored_recipe_means_the_same_folder_from_elsewhere(weird_run, invoke):
+    status, out, _ = invoke("run", weird_run / "recipe.toml", "--json")
     assert status == 0
     first = json.loads((weird_run / "metrics.json").read_text())
     assert json.loads(out)["test"]["confusion"] == first["test"]["confusion"]
 
 
-def test_evaluate_works_from_elsewhere_and_prints_odd_names_as_they_are(weird_run, kerascnn):
-    status, out, _ = kerascnn("evaluate", weird_run)
+def test_evaluate_works_from_elsewhere_and_prints_odd_names_as_they_are(weird_run, invoke):
+    status, out, _ = invoke("evaluate", weird_run)
     assert status == 0
     assert all(name in out for name in WEIRD)
 
 
-def test_top_activations_work_on_the_run(weird_run, kerascnn):
-    status, out, err = kerascnn("top-activations", weird_run, "-f", "2", "-k", "89", "--json")
+def test_top_activations_work_on_the_run(weird_run, invoke):
+    status, out, err = invoke("top-activations", weird_run, "-f", "2", "-k", "89", "--json")
     assert status == 0
     assert "bad.png' is not a picture" in err
     top = json.loads(out)[0]["top"]
@@ -274,21 +274,21 @@ def test_top_activations_work_on_the_run(weird_run, kerascnn):
     assert (weird_run / "figures" / "top-activations-relu1-2.png").exists()
 
 
-def test_explain_filter_prints_odd_names_as_they_are(weird_run, kerascnn):
-    rows = json.loads(kerascnn("filters", weird_run, "--json")[1])
+def test_explain_filter_prints_odd_names_as_they_are(weird_run, invoke):
+    rows = json.loads(invoke("filters", weird_run, "--json")[1])
     bold = [
         row["filter"] for row in rows if row["classes"] and row["classes"][0]["name"] == "[bold]"
     ]
-    status, out, _ = kerascnn("explain-filter", bold[0], weird_run)
+    status, out, _ = invoke("explain-filter", bold[0], weird_run)
     assert status == 0
-    sentence = json.loads(kerascnn("explain-filter", bold[0], weird_run, "--json")[1])["sentence"]
+    sentence = json.loads(invoke("explain-filter", bold[0], weird_run, "--json")[1])["sentence"]
     assert "; [bold] " in sentence
     assert sentence in " ".join(out.split())
     assert "│ [bold] among the top 8 " in out
 
 
-def test_data_info_of_a_folder(weird_run, kerascnn):
-    status, out, err = kerascnn("data", "info", weird_run.parents[1] / "pictures")
+def test_data_info_of_a_folder(weird_run, invoke):
+    status, out, err = invoke("data", "info", weird_run.parents[1] / "pictures")
     assert status == 0
     assert all(name in out for name in WEIRD)
     assert "24x20 pixels" in " ".join(out.split())

@@ -74,25 +74,23 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(shapes_runs):
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_a_short_run_learns_clearly_more_than_chance(in_shapes_runs, kerascnn):
-    status, out, _ = kerascnn("evaluate", "seed0", "--json")
+def test_a_short_run_learns_clearly_more_than_chance(in_shapes_runs, invoke):
+    status, out, _ = invoke("evaluate", "seed0", "--json")
     measured = json.loads(out)
     assert status == 0
     assert 0.2 < measured["test"]["accuracy"] < 0.97
     assert measured["test"]["loss"] < np.log(10)
 
 
-def test_json_of_evaluate_is_what_the_run_stores(in_shapes_runs, kerascnn):
-    _, out, _ = kerascnn("evaluate", "seed0", "--json")
+def test_json_of_evaluate_is_what_the_run_stores(in_shapes_runs, invoke):
+    _, out, _ = invoke("evaluate", "seed0", "--json")
     run = next(in_shapes_runs.glob("runs/*-seed0-*"))
     assert json.loads(out) == json.loads((run / "metrics.json").read_text())
 
 
-def test_the_stored_recipe_runs_again_to_the_same_numbers(in_shapes_runs, kerascnn, tmp_path):
+def test_the_stored_recipe_runs_again_to_the_same_numbers(in_shapes_runs, invoke, tmp_path):
     run = next(in_shapes_runs.glob("runs/*-seed0-*"))
-    status, out, _ = kerascnn(
-        "run", str(run / "recipe.toml"), "--runs-dir", str(tmp_path), "--json"
-    )
+    status, out, _ = invoke("run", str(run / "recipe.toml"), "--runs-dir", str(tmp_path), "--json")
     assert status == 0
     again = json.loads(out)
     first = json.loads((run / "metrics.json").read_text())
@@ -100,16 +98,16 @@ def test_the_stored_recipe_runs_again_to_the_same_numbers(in_shapes_runs, kerasc
     assert again["best_val_loss"] == first["best_val_loss"]
 
 
-def test_runs_lists_both(in_shapes_runs, kerascnn):
-    _, out, _ = kerascnn("runs", "--json")
+def test_runs_lists_both(in_shapes_runs, invoke):
+    _, out, _ = invoke("runs", "--json")
     rows = json.loads(out)
     assert [row["seed"] for row in rows] == [0, 1]
     assert {row["status"] for row in rows} == {"finished"}
-    assert "%" in kerascnn("runs")[1]
+    assert "%" in invoke("runs")[1]
 
 
-def test_compare_judges_each_class(in_shapes_runs, kerascnn):
-    status, out, _ = kerascnn("compare", "seed0", "seed1", "--json")
+def test_compare_judges_each_class(in_shapes_runs, invoke):
+    status, out, _ = invoke("compare", "seed0", "seed1", "--json")
     comparison = json.loads(out)
     assert status == 0
     assert len(comparison["per_class"]) == 10
@@ -119,35 +117,33 @@ def test_compare_judges_each_class(in_shapes_runs, kerascnn):
     ]
     accuracies = [np.mean(each["predictions"] == each["labels"]) for each in predictions]
     assert comparison["overall"]["difference"] == pytest.approx(accuracies[1] - accuracies[0])
-    assert "exceeds chance" in kerascnn("compare", "seed0", "seed1")[1]
+    assert "exceeds chance" in invoke("compare", "seed0", "seed1")[1]
 
 
-def test_augmentations_writes_a_picture(kerascnn, tmp_path):
-    status, _, err = kerascnn(
-        "augmentations", "--dataset", "shapes", "--images", "2", "-o", "a.png"
-    )
+def test_augmentations_writes_a_picture(invoke, tmp_path):
+    status, _, err = invoke("augmentations", "--dataset", "shapes", "--images", "2", "-o", "a.png")
     assert status == 0
     assert "a.png" in err
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_data_info_counts_classes(kerascnn):
-    status, out, _ = kerascnn("data", "info", "shapes", "--json")
+def test_data_info_counts_classes(invoke):
+    status, out, _ = invoke("data", "info", "shapes", "--json")
     assert status == 0
     assert json.loads(out)["splits"]["test"]["per_class"] == [100] * 10
 
 
-def test_recipes_lists_all_six(kerascnn):
-    _, out, _ = kerascnn("recipes", "--json")
+def test_recipes_lists_all_six(invoke):
+    _, out, _ = invoke("recipes", "--json")
     assert len(json.loads(out)) == 6
-    table = kerascnn("recipes")[1]
+    table = invoke("recipes")[1]
     assert "sgd-lr0.01-augmented" in table
 
 
-def test_recipes_show_prints_the_file_itself(kerascnn):
+def test_recipes_show_prints_the_file_itself(invoke):
     import tomllib
 
-    _, out, _ = kerascnn("recipes", "show", "adam-lr0.1")
+    _, out, _ = invoke("recipes", "show", "adam-lr0.1")
     assert out.startswith("# kerascnn run adam-lr0.1")
     assert tomllib.loads(out)["train"]["learning_rate"] == 0.1
 
@@ -178,9 +174,9 @@ def test_recipes_show_prints_the_file_itself(kerascnn):
         (["predict", "x", "--model", "a" * 300 + ".keras"], ["cannot be used: File name too long"]),
     ],
 )
-def test_bad_input_is_one_clear_line_and_exit_1(kerascnn, monkeypatch, tmp_path, arguments, words):
+def test_bad_input_is_one_clear_line_and_exit_1(invoke, monkeypatch, tmp_path, arguments, words):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    status, out, err = kerascnn(*arguments)
+    status, out, err = invoke(*arguments)
     assert status == 1
     assert out == ""
     lines = err.strip().splitlines()
@@ -193,8 +189,8 @@ def test_bad_input_is_one_clear_line_and_exit_1(kerascnn, monkeypatch, tmp_path,
 @pytest.mark.parametrize(
     "arguments", [["fly"], ["run"], ["run", "a", "--epochs", "many"], ["compare", "a"]]
 )
-def test_wrong_usage_exits_2(kerascnn, arguments):
-    assert kerascnn(*arguments)[0] == 2
+def test_wrong_usage_exits_2(invoke, arguments):
+    assert invoke(*arguments)[0] == 2
 
 
 def test_help_imports_neither_keras_nor_torch_and_is_quick():
@@ -215,8 +211,8 @@ def test_help_imports_neither_keras_nor_torch_and_is_quick():
     assert min(float(line.split()[-1]) for line in last) < 0.5
 
 
-def test_version_names_backend_device_and_versions(kerascnn):
-    status, out, _ = kerascnn("--version")
+def test_version_names_backend_device_and_versions(invoke):
+    status, out, _ = invoke("--version")
     import keras
 
     assert status == 0
@@ -272,7 +268,7 @@ def tiny(tmp_path):
 
 
 @pytest.fixture
-def half_done(tiny, kerascnn, monkeypatch):
+def half_done(tiny, invoke, monkeypatch):
     """A run of three epochs that was interrupted after the first."""
     from kerascnn.training.callbacks import KeepRun
 
@@ -284,37 +280,37 @@ def half_done(tiny, kerascnn, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(KeepRun, "on_epoch_end", store_and_interrupt)
-        status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 3)
+        status, _, err = invoke("run", "sgd-lr0.01", *TINY, "--epochs", 3)
     assert status == 130
     assert "holds 1 of 3 epochs; `kerascnn resume runs/sgd-lr0.01-seed0-" in err
 
 
-def test_resume_goes_on_and_evaluates_and_then_says_that_the_run_is_finished(half_done, kerascnn):
-    status, out, err = kerascnn("resume")
+def test_resume_goes_on_and_evaluates_and_then_says_that_the_run_is_finished(half_done, invoke):
+    status, out, err = invoke("resume")
     assert status == 0
     assert "after epoch 1" in err
     assert "epoch 2/3" in err
     assert "epoch 1/3" not in err
     assert "overall" in out
-    status, out, err = kerascnn("resume")
+    status, out, err = invoke("resume")
     assert (status, out) == (0, "")
     assert "is finished: there is nothing to resume." in err
 
 
-def test_run_with_resume_goes_on_with_the_same_recipe(half_done, kerascnn):
-    status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 3, "--resume")
+def test_run_with_resume_goes_on_with_the_same_recipe(half_done, invoke):
+    status, _, err = invoke("run", "sgd-lr0.01", *TINY, "--epochs", 3, "--resume")
     assert status == 0
     assert "after epoch 1" in err
     assert len(list(Path("runs").iterdir())) == 1
     # Another seed is another run.
-    status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 1, "--resume", "--seed", 5)
+    status, _, err = invoke("run", "sgd-lr0.01", *TINY, "--epochs", 1, "--resume", "--seed", 5)
     assert status == 0
     assert "after epoch" not in err
     assert len(list(Path("runs").iterdir())) == 2
 
 
-def test_run_with_resume_refuses_another_recipe_and_says_what_differs(half_done, kerascnn):
-    status, _, err = kerascnn("run", "sgd-lr0.01", *TINY, "--epochs", 4, "--resume")
+def test_run_with_resume_refuses_another_recipe_and_says_what_differs(half_done, invoke):
+    status, _, err = invoke("run", "sgd-lr0.01", *TINY, "--epochs", 4, "--resume")
     assert status == 1
     assert "is half done, with another recipe: train.epochs was 3, is 4." in err
     assert len(list(Path("runs").iterdir())) == 1

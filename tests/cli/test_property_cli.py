@@ -21,10 +21,10 @@ from PIL import Image
 
 from kerascnn.errors import BenchError
 from kerascnn.recipe import load_recipe
-from kerascnn.show.run_tables import COMMANDS
+from kerascnn.show.words import COMMANDS
 
 CLASSES = ("ant", "[red]bee[/]", "c\x1b[31mat\nx")
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 def write_pictures(folder):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_cifar10 import NUM_PER_BATCH, WAYS_ON, dataset_directory, make_records, refusal, shard
+from made.cifar10 import NUM_PER_BATCH, WAYS_ON, dataset_directory, make_records, refusal, shard
 
 from kerascnn.data import cifar10
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from made_runs import begin_run, make_run
+from made.runs import begin_run, make_run
 from rich.console import Console
 
 from kerascnn import list_runs, load_recipe
@@ -162,16 +162,16 @@ def command():
     return lambda *arguments: [sys.executable, "-m", "kerascnn", *map(str, arguments)]
 
 
-def test_study_is_run_once_and_shown_again_at_no_cost(kerascnn):
+def test_study_is_run_once_and_shown_again_at_no_cost(invoke):
     arguments = ("reproduce", "sgd-lr0.01", "--seeds", 2, "--jobs", 2, *SHORT)
-    status, output, remarks = kerascnn(*arguments)
+    status, output, remarks = invoke(*arguments)
     assert status == 0, remarks
     assert "sgd-lr0.01, seed 1: done" in remarks
     assert "±" in output
     page = Path("runs", "report.html").read_text("utf-8")
     assert "seed 1" in page
     before = [run.name for run in list_runs()]
-    status, output, remarks = kerascnn(*arguments, "--json")
+    status, output, remarks = invoke(*arguments, "--json")
     assert status == 0
     assert [run.name for run in list_runs()] == before
     assert "2 runs: 2 there, 0 to go on with, 0 to begin" in remarks
@@ -180,17 +180,17 @@ def test_study_is_run_once_and_shown_again_at_no_cost(kerascnn):
     assert json.loads(output)["audit"] is None  # these are not the study's images
 
 
-def test_row_of_a_reading_is_named_after_it(kerascnn):
+def test_row_of_a_reading_is_named_after_it(invoke):
     arguments = ("sgd-lr0.01", "--reading", "rate-0.02", "--seeds", 1, *SHORT, "--epochs", 1)
-    status, output, remarks = kerascnn("reproduce", *arguments, "--json")
+    status, output, remarks = invoke("reproduce", *arguments, "--json")
     assert status == 0, remarks
     (row,) = json.loads(output)["results"]
     assert row["recipe"] == "sgd-lr0.01-rate-0.02"
 
 
-def test_run_that_fails_does_not_stop_the_others(kerascnn):
+def test_run_that_fails_does_not_stop_the_others(invoke):
     # At this rate SGD has a loss that is not finite.
-    status, _, remarks = kerascnn(
+    status, _, remarks = invoke(
         "reproduce", "sgd-lr0.01", "adam-lr0.1", "--seeds", 1, *SHORT,
         "--set", "train.learning_rate=1000",
     )  # fmt: skip
@@ -200,8 +200,8 @@ def test_run_that_fails_does_not_stop_the_others(kerascnn):
     assert "Traceback" not in remarks
 
 
-def test_help_names_the_readings_that_have_runs(kerascnn):
-    _, shown, _ = kerascnn("reproduce", "--help")
+def test_help_names_the_readings_that_have_runs(invoke):
+    _, shown, _ = invoke("reproduce", "--help")
     with_runs = {name for name, reading in READINGS.items() if reading.epoch is None}
     assert {name for name in READINGS if name in shown} == with_runs
 
@@ -223,9 +223,9 @@ def test_help_names_the_readings_that_have_runs(kerascnn):
         (("--data-dir", "nowhere"), "nowhere"),
     ],
 )
-def test_wrong_use_is_one_line(kerascnn, arguments, said):
+def test_wrong_use_is_one_line(invoke, arguments, said):
     Path("a-file").write_text("")
-    status, _, remarks = kerascnn("reproduce", *arguments)
+    status, _, remarks = invoke("reproduce", *arguments)
     assert status == 1
     assert said in remarks
     assert len(remarks.strip().splitlines()) == 1

@@ -1,14 +1,10 @@
 """The HTML page in a real browser: what the script does, what the eye and the keyboard get."""
 
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_page import FILTERS, VERDICTS, draw_folder, make_audit, train_run
+from made.page import FILTERS, VERDICTS, draw_folder, make_audit, train_run
 
 from kerascnn.page import write_page
 

@@ -1,0 +1,160 @@
+"""Images as figures: examples with what a model calls them, and draws of augmentation."""
+
+import numpy as np
+
+from kerascnn.show.style import (
+    BLACK,
+    GRAY,
+    GREEN,
+    VERMILLION,
+    build_figure,
+    require,
+    require_shape,
+    shorten,
+    style,
+)
+
+EXAMPLE_COLUMNS = 5
+TILE_NAME_WIDTH = 10
+
+
+def plot_examples(images, labels, predictions, probabilities, class_names, title):
+    """Draw test images with their true class, the predicted class, and its probability.
+
+    A right tile has a solid frame, a check mark and the word "right"; a wrong one has a dashed
+    frame, a cross and the word "wrong".
+
+    Args:
+        images: uint8 (num_images, height, width, 3), 1 to about 20 of them.
+        labels: int (num_images,), from 0.
+        predictions: int (num_images,), from 0.
+        probabilities: float (num_images, num_classes), fractions.
+        class_names: num_classes strings.
+        title: what is seen.
+
+    Returns:
+        A Figure with a tile an image, five to a row.
+    """
+    images, probabilities = np.asarray(images), np.asarray(probabilities)
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    num_images, num_classes = len(images), len(class_names)
+    require(
+        images.ndim == 4 and images.shape[-1] == 3 and images.dtype == np.uint8 and num_images > 0,
+        f"images has shape {images.shape} and dtype {images.dtype}; "
+        "expected uint8 (num_images, height, width, 3) with at least one image.",
+    )
+    require_shape("labels", labels, (num_images,))
+    require_shape("predictions", predictions, (num_images,))
+    require_shape("probabilities", probabilities, (num_images, num_classes))
+
+    # At least three columns, so that the title has room and few images stand at the left.
+    columns = min(EXAMPLE_COLUMNS, max(3, num_images))
+    rows = -(-num_images // columns)
+    picture_height = 1.9 * images.shape[1] / images.shape[2]
+    with style({"axes.grid": False}):
+        figure = build_figure(
+            2.1 * columns, (picture_height + 0.95) * rows + 0.8, title, "compressed"
+        )
+        figure.get_layout_engine().set(hspace=0.12)
+        all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in all_axes[num_images:]:
+            axes.remove()
+        for i, axes in enumerate(all_axes[:num_images]):
+            _draw_picture(axes, images[i])
+            _draw_verdict(
+                axes,
+                class_names[labels[i]],
+                class_names[predictions[i]],
+                probabilities[i, predictions[i]],
+                right=bool(labels[i] == predictions[i]),
+            )
+        num_right = int((labels == predictions).sum())
+        _draw_caption(
+            figure, f"{num_right} of {num_images} right. Solid frame: right; dashed frame: wrong."
+        )
+    return figure
+
+
+def plot_augmentations(originals, draws, title):
+    """Draw images and what augmentation makes of them, a row an image.
+
+    Args:
+        originals: uint8, or float in 0..255, (num_images, height, width, 3).
+        draws: uint8, or float in 0..255, (num_images, num_draws, height, width, 3).
+        title: what is seen.
+
+    Returns:
+        A Figure whose first column, framed and set apart, holds the originals.
+    """
+    originals, draws = np.asarray(originals), np.asarray(draws)
+    require(
+        originals.ndim == 4 and originals.shape[-1] == 3 and len(originals) > 0,
+        f"originals has shape {originals.shape}; expected (num_images, height, width, 3).",
+    )
+    require(
+        draws.ndim == 5
+        and draws.shape[1] > 0
+        and draws.shape[:1] + draws.shape[2:] == originals.shape,
+        f"draws has shape {draws.shape}; expected (num_images, num_draws, height, width, 3) "
+        f"beside originals of shape {originals.shape}.",
+    )
+    num_images, num_draws, height, width = draws.shape[:4]
+    picture_height = 1.25 * height / width
+    with style({"axes.grid": False}):
+        figure = build_figure(
+            max(4.5, 1.25 * (num_draws + 1.6)),
+            picture_height * num_images + 1.0,
+            title,
+            "compressed",
+        )
+        # The narrow second column stays empty: it sets the originals apart.
+        grid = figure.add_gridspec(
+            num_images, num_draws + 2, width_ratios=[1, 0.2] + [1] * num_draws
+        )
+        for i in range(num_images):
+            original_axes = figure.add_subplot(grid[i, 0])
+            _draw_picture(original_axes, _to_uint8(originals[i]))
+            _frame(original_axes, BLACK, "solid")
+            draw_axes = [figure.add_subplot(grid[i, 2 + j]) for j in range(num_draws)]
+            for j, axes in enumerate(draw_axes):
+                _draw_picture(axes, _to_uint8(draws[i, j]))
+                axes.spines[:].set_visible(False)
+            if i == 0:
+                original_axes.set_title("original", loc="center", fontsize=9)
+                for j, axes in enumerate(draw_axes):
+                    axes.set_title(f"draw {j + 1}", loc="center", fontsize=9, color=GRAY)
+    return figure
+
+
+def _draw_caption(figure, text):
+    figure.supxlabel(text, x=0.1 / figure.get_figwidth(), ha="left", fontsize=9, color=GRAY)
+
+
+def _draw_picture(axes, image):
+    axes.imshow(image, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _frame(axes, color, linestyle):
+    axes.spines[:].set(visible=True, color=color, linestyle=linestyle, linewidth=2.2)
+
+
+def _draw_verdict(axes, true_name, predicted_name, probability, right):
+    color = GREEN if right else VERMILLION
+    _frame(axes, color, "solid" if right else (0, (4, 3.5)))
+    axes.set_title(
+        "✓ right" if right else "✗ wrong", loc="left", color=color, fontsize=9.5, fontweight="bold"
+    )
+    axes.set_xlabel(
+        f"true: {shorten(true_name, TILE_NAME_WIDTH)}\n"
+        f"predicted: {shorten(predicted_name, TILE_NAME_WIDTH)}\n"
+        f"probability: {probability:.0%}",
+        loc="left",
+        fontsize=8.5,
+        linespacing=1.3,
+    )
+
+
+def _to_uint8(image):
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -1,0 +1,37 @@
+"""How numbers and names are written, in tables, pages and messages alike."""
+
+from __future__ import annotations
+
+import re
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+MISSING = "–"
+# What a terminal would obey, what turns the direction of writing, and halves of characters.
+COMMANDS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Text from outside, such as a class's name, in one line and without commands to a terminal."""
+    return COMMANDS.sub("�", text)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    return MISSING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float | None) -> str:
+    return MISSING if difference is None else f"{100 * difference:+.1f}"
+
+
+def cell(text: str) -> str:
+    """Text from outside as rich's tables take it: nothing in it is markup."""
+    return escape(visible(text))
+
+
+def build_table(title: str) -> Table:
+    return Table(title=Text(visible(title)), title_justify="left", title_style="bold")
