@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from kerascnn.show.words import MISSING, build_table, cell, percent
+from kerascnn.records.quantity import MISSING, percent
+from kerascnn.show.words import build_table, cell
 
 
 def table_top(row: dict, title: str) -> Table:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn.show.words import MISSING, build_table, cell, percent, points
+from kerascnn.records.quantity import MISSING, percent, points
+from kerascnn.show.words import build_table, cell
 
 
 def table_per_class(measured: dict) -> Table:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn.show.words import MISSING, build_table, cell, percent, visible
+from kerascnn.records.quantity import MISSING, percent
+from kerascnn.show.words import build_table, cell, visible
 
 VERDICT_STYLES = {
     "holds": "green",

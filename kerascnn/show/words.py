@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-MISSING = "–"
 # What a terminal would obey, what turns the direction of writing, and halves of characters.
 COMMANDS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -18,14 +17,6 @@ COMMANDS = re.compile(
 def visible(text: str) -> str:
     """Text from outside, such as a class's name, in one line and without commands to a terminal."""
     return COMMANDS.sub("�", text)
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    return MISSING if share is None else f"{100 * share:.{digits}f} %"
-
-
-def points(difference: float | None) -> str:
-    return MISSING if difference is None else f"{100 * difference:+.1f}"
 
 
 def cell(text: str) -> str:
