@@ -20,7 +20,7 @@ from made.interrupted import DATASET, RECIPE, assert_same_run, interrupted
 import kerascnn.run
 from kerascnn.errors import RunError, TrainingError
 from kerascnn.evaluation import evaluate
-from kerascnn.run import create_run, list_runs
+from kerascnn.run.find import create_run, list_runs
 from kerascnn.training import resume, train
 
 COMMAND = [sys.executable, "-m", "kerascnn"]
@@ -92,18 +92,20 @@ def test_run_goes_on_once_the_cause_of_a_loss_that_is_not_finite_is_gone():
 def evaluated(tmp_path_factory):
     run = train(RECIPE, tmp_path_factory.mktemp("runs"), dataset=DATASET)
     evaluate(run, dataset=DATASET)
-    run.add_activations("test/conv1", {"mean": np.arange(300, dtype="float32").reshape(30, 10)})
+    run.write_activations("test/conv1", {"mean": np.arange(300, dtype="float32").reshape(30, 10)})
     return run
 
 
-@pytest.mark.parametrize("name", ["predictions.npz", "activations.npz", "checkpoint.npz"])
+@pytest.mark.parametrize(
+    "name", ["predictions.npz", "activations/test-conv1.npz", "checkpoint.npz"]
+)
 def test_no_flipped_bit_or_missing_end_of_an_archive_gets_through(evaluated, name):
     def read():
         if name == "predictions.npz":
             return evaluated.read_predictions()
-        if name == "activations.npz":
+        if name.startswith("activations"):
             return evaluated.read_activations("test/conv1")
-        return {"record": json.dumps(evaluated.read_record())}
+        return {"record": evaluated.read_checkpoint().model_dump_json()}
 
     path = evaluated.path / name
     content, good, chance = path.read_bytes(), read(), random.Random(0)
@@ -122,7 +124,7 @@ def test_no_flipped_bit_or_missing_end_of_an_archive_gets_through(evaluated, nam
             else:
                 message = ""
             if message:
-                assert re.fullmatch(rf".*{re.escape(name)}.*", message)
+                assert re.fullmatch(rf".*{re.escape(Path(name).name)}.*", message)
                 refused += 1
                 continue
             # A bit of a date, for instance, says nothing.
@@ -157,7 +159,7 @@ def test_clock_set_back_overwrites_no_run_and_breaks_no_history(monkeypatch):
             return next(cls.times)
 
     with monkeypatch.context() as patch:
-        patch.setattr(kerascnn.run, "datetime", Clock)
+        patch.setattr(kerascnn.run.find, "datetime", Clock)
         names = {create_run(RECIPE).name for _ in range(3)}
     assert len(names) == len(list_runs()) == 3
     times = iter(range(10**9, 0, -1000))

@@ -16,6 +16,7 @@ import pytest
 from keras import layers
 from made import malice
 from made.malice import layer, save_good, with_config, with_layer, with_weights, write_archive
+from made.records import make_evaluation
 from PIL import Image
 
 import kerascnn as package
@@ -24,7 +25,8 @@ from kerascnn.errors import ImageError, KerascnnError, ModelError, RecipeError, 
 from kerascnn.evaluation import load_best_model
 from kerascnn.model import load as archive
 from kerascnn.recipe import load_recipe
-from kerascnn.run import Run, create_run, find_run, list_runs
+from kerascnn.run import Run
+from kerascnn.run.find import create_run, find_run, list_runs
 
 ROOT = Path(package.__file__).parent
 
@@ -456,7 +458,8 @@ def test_pickled_arrays_in_a_run_are_refused():
     run = create_run(load_recipe("sgd-lr0.01"))
     evil = np.array([Evil()], dtype=object)
     run.best_path.touch()
-    for name in ("predictions.npz", "activations.npz"):
+    (run.path / "activations").mkdir()
+    for name in ("predictions.npz", "activations/any.npz"):
         np.savez(run.path / name, probabilities=evil, predictions=evil, labels=evil, model=evil)
     with pytest.raises(RunError, match="is damaged"):
         run.read_predictions()
@@ -467,7 +470,8 @@ def test_pickled_arrays_in_a_run_are_refused():
 def test_arrays_in_a_run_that_unfold_a_thousandfold_are_refused():
     run = create_run(load_recipe("sgd-lr0.01"))
     run.best_path.touch()
-    for name in ("predictions.npz", "activations.npz"):
+    (run.path / "activations").mkdir()
+    for name in ("predictions.npz", "activations/any.npz"):
         malice.zeros_npz(run.path / name, "probabilities", 50 * 2**20)
     for read in (run.read_predictions, lambda: run.read_activations("any")):
         with pytest.raises(RunError, match="would unfold from"):
@@ -588,7 +592,7 @@ def test_a_file_of_a_run_that_is_a_link_is_replaced_not_followed():
     run = create_run(load_recipe("sgd-lr0.01"))
     Path("precious").write_text("mine")
     run.metrics_path.symlink_to(Path("precious").absolute())
-    run.write_metrics({"test": {"accuracy": 0.5}})
+    run.write_metrics(make_evaluation())
     assert Path("precious").read_text() == "mine"
 
 

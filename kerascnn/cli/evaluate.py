@@ -26,19 +26,13 @@ def evaluate(
 ) -> None:
     """Measure a run's best epoch on the test images, and draw its figures again."""
     from kerascnn.backend import require_backend
-    from kerascnn.run import find_run
+    from kerascnn.run.find import find_run
 
     found = find_run(run, runs_dir)
     name = found.recipe.data.dataset
     require_backend()
 
-    from kerascnn.evaluation import evaluate
-
-    measured = evaluate(found, dataset=load_with_progress(name, data_dir))
-    if json:
-        print_json(measured)
-    else:
-        show(found, measured)
+    show(found, load_with_progress(name, data_dir), json)
 
 
 def compare(
@@ -49,15 +43,15 @@ def compare(
 ) -> None:
     """Compare two evaluated runs per class, with the difference and whether it exceeds chance."""
     from kerascnn.evaluation.compare import compare
-    from kerascnn.run import find_run
+    from kerascnn.run.find import find_run
     from kerascnn.show.run_tables import table_comparison
 
     comparison = compare(find_run(a, runs_dir), find_run(b, runs_dir))
     if json:
-        print_json(comparison)
+        print_json(comparison.model_dump(mode="json"))
         return
-    for key in ("a", "b"):
-        out.print(Text(f"{key.upper()}: {comparison[key]}"))
+    out.print(Text(f"A: {comparison.a}"))
+    out.print(Text(f"B: {comparison.b}"))
     out.print(table_comparison(comparison))
     out.print(
         "p: McNemar's exact test on the images that only one of the two has right; per class "
@@ -67,23 +61,30 @@ def compare(
     )
 
 
-def show(run, measured: dict) -> None:
-    """Print the tables of a run, its diagnosis, and where its figures are."""
+def show(run, dataset, json: bool) -> None:
+    """Evaluate a run, draw its figures, and print tables, diagnosis, and where the figures are."""
+    from kerascnn.evaluation import evaluate
+    from kerascnn.evaluation.figures import write_figures
     from kerascnn.show.run_tables import table_losses, table_per_class
 
-    if measured["dataset"] != "cifar10":
+    evaluation = evaluate(run, dataset=dataset)
+    write_figures(run, dataset=dataset)
+    if json:
+        print_json(evaluation.model_dump(mode="json"))
+        return
+    if evaluation.dataset != "cifar10":
         out.print(
             Text(
-                f"These are numbers of the data set '{measured['dataset']}', not CIFAR-10 numbers; "
+                f"These are numbers of the data set '{evaluation.dataset}', not CIFAR-10 numbers; "
                 "nothing that was reported compares with them.",
                 style="bold yellow",
             )
         )
-    out.print(table_per_class(measured))
-    out.print(table_losses(measured))
-    for finding in measured["diagnosis"]:
-        out.print(Text.assemble(("Diagnosis: ", "bold"), finding["message"]), soft_wrap=True)
-    if not measured["epochs"]:
+    out.print(table_per_class(evaluation))
+    out.print(table_losses(evaluation))
+    for finding in evaluation.diagnosis:
+        out.print(Text.assemble(("Diagnosis: ", "bold"), finding.message), soft_wrap=True)
+    if not evaluation.epochs:
         out.print(
             Text(
                 f"No curves: the weights were converted from '{run.converted_from}', which tells "

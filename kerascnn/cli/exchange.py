@@ -76,7 +76,7 @@ def export(
     1, channels first. The others take pixels from 0 to 255, channels last. All
     give logits.
     """
-    from kerascnn.run import find_run
+    from kerascnn.run.find import find_run
 
     found = find_run(run, runs_dir)
 

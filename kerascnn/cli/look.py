@@ -275,7 +275,7 @@ def predict(
 
 def _subject(run, runs_dir, model, images, data_dir, value_range):
     from kerascnn.look.subject import Subject
-    from kerascnn.run import find_run
+    from kerascnn.run.find import find_run
 
     if run and model:
         raise typer.BadParameter("name a run or a --model, not both")
@@ -286,7 +286,7 @@ def _subject(run, runs_dir, model, images, data_dir, value_range):
 
 
 def _save(figure, subject, name: str, output: Path | None) -> None:
-    from kerascnn.run import file_name
+    from kerascnn.run.files import file_name
 
     if output is None and subject.run:
         path = subject.run.write_figure(name, figure)

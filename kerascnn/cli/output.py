@@ -64,7 +64,7 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of runs, for the shell's completion."""
-    from kerascnn.run import list_runs
+    from kerascnn.run.find import list_runs
 
     names = ["latest", *(run.name for run in list_runs(ctx.params.get("runs_dir") or "runs"))]
     return [name for name in names if incomplete in name]

@@ -73,7 +73,7 @@ def write_report(
 
 def _find_runs(names: list[str] | None, every: bool, runs_dir: Path) -> list:
     from kerascnn.errors import RunError
-    from kerascnn.run import find_run, list_runs
+    from kerascnn.run.find import find_run, list_runs
 
     if not every:
         found = [find_run(name, runs_dir) for name in names or ["latest"]]

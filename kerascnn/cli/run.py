@@ -17,10 +17,9 @@ from kerascnn.cli.output import (
     RunsDir,
     complete_recipe,
     err,
-    print_json,
     remark,
 )
-from kerascnn.errors import RunError, SelectionError, Terminated, TrainingInterrupted
+from kerascnn.errors import SelectionError, Terminated, TrainingInterrupted
 
 
 def run(
@@ -71,7 +70,9 @@ def run(
     values = parse_values(set_, options)
     resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
 
-    begun = _find_begun(resolved, runs_dir) if resume else None
+    from kerascnn.run.find import find_begun
+
+    begun = find_begun(runs_dir, resolved) if resume else None
     if begun:
         _resume(begun, data_dir, json)
         return
@@ -102,7 +103,7 @@ def resume(
     On one machine, backend and number of threads the result is bit for bit that of a run that was
     never interrupted.
     """
-    from kerascnn.run import find_run
+    from kerascnn.run.find import find_run
 
     _resume(find_run(run, runs_dir), data_dir, json)
 
@@ -126,31 +127,6 @@ def _resume(run, data_dir: Path | None, json: bool) -> None:
             lambda **display: resume(run, dataset=loaded, **display),
         )
         _evaluate(run, loaded, json)
-
-
-def _find_begun(recipe, runs_dir: Path):
-    """The last run of a recipe and a seed, if it is to go on."""
-    from kerascnn.recipe import differences
-    from kerascnn.run import list_runs
-
-    same = [
-        run
-        for run in list_runs(runs_dir)
-        if (run.recipe.name, run.recipe.train.seed) == (recipe.name, recipe.train.seed)
-    ]
-    if not same:
-        return None
-    last = same[-1]
-    changes = differences(last.recipe, recipe)
-    if not changes:
-        return last
-    if last.status == "finished":
-        return None
-    raise RunError(
-        f"Run '{last.name}' is half done, with another recipe: {'; '.join(changes)}. "
-        f"`kerascnn resume {last.path}` goes on with it as it was; without --resume another "
-        "run begins."
-    )
 
 
 @contextmanager
@@ -184,14 +160,9 @@ def interruptible(how_to_go_on: str = "") -> Iterator[None]:
 
 def _evaluate(run, dataset, json: bool) -> None:
     from kerascnn.cli.evaluate import show
-    from kerascnn.evaluation import evaluate
 
     remark(f"Trained {run.path}; evaluating the epoch of lowest validation loss ...")
-    measured = evaluate(run, dataset=dataset)
-    if json:
-        print_json(measured)
-    else:
-        show(run, measured)
+    show(run, dataset, json)
 
 
 def parse_values(settings: list[str] | None, options: dict[str, object]) -> dict[str, object]:
@@ -229,7 +200,7 @@ def _show_training(recipe, train: Callable):
     def started(run):
         count = "1 epoch" if recipe.train.epochs == 1 else f"{recipe.train.epochs} epochs"
         title = f"{recipe.name} on {recipe.data.dataset}, {count}"
-        done = len(run.read_history()["epoch"])
+        done = len(run.read_history())
         going_on = f" after epoch {done}" if done else ""
         remark(f"{title}, into {run.path}{going_on}")
 

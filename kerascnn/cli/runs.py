@@ -9,12 +9,12 @@ from kerascnn.cli.output import Json, RunsDir, out, print_json, remark
 
 def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """List the runs, the oldest first."""
-    from kerascnn.run import list_runs
+    from kerascnn.run.find import list_runs
     from kerascnn.show.run_tables import table_runs
 
     rows = [run.describe() for run in list_runs(runs_dir)]
     if json:
-        print_json(rows)
+        print_json([row.model_dump(mode="json") for row in rows])
     elif rows:
         out.print(table_runs(rows))
     else:

@@ -7,9 +7,21 @@ fractions from 0 to 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from kerascnn.records.run import (
+    ClassAccuracy,
+    Collapse,
+    Diagnosis,
+    History,
+    Overfitting,
+    SeedSummary,
+    StillImproving,
+)
 
 # A classifier that gives one class this share of its predictions has collapsed.
 COLLAPSED_SHARE = 0.99
@@ -48,42 +60,59 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     return float(interval.low), float(interval.high)
 
 
-def per_class(confusion: np.ndarray) -> list[dict[str, float | None]]:
-    """For each class: `accuracy` (recall), its 95 % Wilson interval `low` to `high`, and `count`.
+def per_class(
+    confusion: np.ndarray, class_names: Sequence[str], reported: Mapping[str, float]
+) -> tuple[ClassAccuracy, ...]:
+    """Accuracy (recall) of each class with its 95 % Wilson interval, beside what was reported.
 
-    The accuracy of a class without images is None.
+    Args:
+        confusion: see `confusion_matrix`.
+        class_names: name of each label.
+        reported: from names of classes to fractions; classes may be missing.
     """
     rows = []
-    for index, row in enumerate(confusion):
+    for index, (name, row) in enumerate(zip(class_names, confusion, strict=True)):
         right, count = int(row[index]), int(row.sum())
         low, high = wilson_interval(right, count)
-        share = right / count if count else None
-        rows.append({"accuracy": share, "low": low, "high": high, "count": count})
-    return rows
+        rows.append(
+            ClassAccuracy(
+                name=name,
+                accuracy=right / count if count else None,
+                low=low,
+                high=high,
+                count=count,
+                reported=reported.get(name),
+            )
+        )
+    return tuple(rows)
+
+
+class PairedTest(NamedTuple):
+    """Two classifiers on the same images.
+
+    Attributes:
+        difference: accuracy of b less that of a; None where there are no images.
+        only_a, only_b: images that only one of them has right.
+        p_value: two-sided; how often chance alone divides those images as unevenly.
+    """
+
+    difference: float | None
+    only_a: int
+    only_b: int
+    p_value: float
 
 
 def compare_paired(
     labels: np.ndarray, predictions_a: np.ndarray, predictions_b: np.ndarray
-) -> dict[str, float | None]:
-    """Whether two classifiers differ on the same images: McNemar's exact test (McNemar 1947).
-
-    Returns:
-        `difference` (accuracy of b less that of a; None where there are no images), `only_a` and
-        `only_b` (images that only one has right) and `p_value`, two-sided: how often chance alone
-        divides those images as unevenly.
-    """
+) -> PairedTest:
+    """Whether two classifiers differ on the same images: McNemar's exact test (McNemar 1947)."""
     right_a, right_b = predictions_a == labels, predictions_b == labels
     only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
     difference = (only_b - only_a) / len(labels) if len(labels) else None
-    return {
-        "difference": difference,
-        "only_a": only_a,
-        "only_b": only_b,
-        "p_value": _sign_test(only_a, only_b),
-    }
+    return PairedTest(difference, only_a, only_b, _sign_test(only_a, only_b))
 
 
-def holm(p_values: list[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for being many, by Holm's step-down method (Holm 1979), in their order."""
     order = np.argsort(p_values, kind="stable")
     adjusted, highest = np.empty(len(p_values)), 0.0
@@ -93,20 +122,17 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def describe_seeds(values: list[float]) -> dict[str, float | int | None]:
-    """`mean`, `sd` (None for one value), `low`, `high` and `num_seeds` of a value a seed.
-
-    Where there are no values, all are None but `num_seeds`.
-    """
+def describe_seeds(values: Sequence[float]) -> SeedSummary:
+    """What a value a seed comes to; see `SeedSummary`."""
     if not values:
-        return dict.fromkeys(("mean", "sd", "low", "high")) | {"num_seeds": 0}
-    return {
-        "mean": math.fsum(values) / len(values),
-        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "low": min(values),
-        "high": max(values),
-        "num_seeds": len(values),
-    }
+        return SeedSummary()
+    return SeedSummary(
+        mean=math.fsum(values) / len(values),
+        sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        low=min(values),
+        high=max(values),
+        num_seeds=len(values),
+    )
 
 
 @dataclass(frozen=True)
@@ -134,7 +160,7 @@ class Spread:
         return float(t.ppf(0.975, self.df)) * self.sd * factor
 
 
-def pooled_spread(groups: list[list[float]]) -> Spread | None:
+def pooled_spread(groups: Sequence[Sequence[float]]) -> Spread | None:
     """Spread within groups of values, each of one kind; None where none has two."""
     groups = [np.array(group) for group in groups if len(group) > 1]
     df = sum(len(group) - 1 for group in groups)
@@ -144,7 +170,7 @@ def pooled_spread(groups: list[list[float]]) -> Spread | None:
     return Spread(math.sqrt(squares / df), df)
 
 
-def epoch_noise(losses: list[float]) -> float | None:
+def epoch_noise(losses: Sequence[float]) -> float | None:
     """Standard deviation of one epoch's loss around its trend; None for fewer than 5 epochs.
 
     From second differences over the later half, which a straight trend does not touch; of
@@ -157,7 +183,21 @@ def epoch_noise(losses: list[float]) -> float | None:
     return float(np.sqrt(np.mean(second**2) / 6))
 
 
-def trend_after_lowest(losses: list[float]) -> tuple[float, float, int] | None:
+class Trend(NamedTuple):
+    """How a curve goes on the whole.
+
+    Attributes:
+        slope: least squares, an epoch.
+        error: its standard error.
+        df: its degrees of freedom.
+    """
+
+    slope: float
+    error: float
+    df: int
+
+
+def trend_after_lowest(losses: Sequence[float]) -> Trend | None:
     """Whether a curve turns up: its trend after its lowest stretch, see `trend`.
 
     The lowest stretch, of the lowest mean of three epochs, does not count itself: it was chosen for
@@ -168,26 +208,23 @@ def trend_after_lowest(losses: list[float]) -> tuple[float, float, int] | None:
     return trend(losses[int(np.convolve(losses, np.ones(3) / 3, mode="valid").argmin()) + 3 :])
 
 
-def trend(losses: list[float]) -> tuple[float, float, int] | None:
-    """Least-squares slope an epoch, its standard error and degrees of freedom.
-
-    None for fewer than four epochs.
-    """
+def trend(losses: Sequence[float]) -> Trend | None:
+    """The trend of a curve, a loss an epoch; None for fewer than four epochs."""
     from scipy.stats import linregress
 
     if len(losses) < 4:
         return None
     line = linregress(np.arange(len(losses)), losses)
-    return float(line.slope), float(line.stderr), len(losses) - 2
+    return Trend(float(line.slope), float(line.stderr), len(losses) - 2)
 
 
-def mean_trend(trends: list[tuple[float, float, int]]) -> tuple[float, float]:
+def mean_trend(trends: Sequence[Trend]) -> tuple[float, float]:
     """Mean slope of several curves, and half the width of its 95 % interval, by Student's t."""
     from scipy.stats import t
 
-    slope = math.fsum(each[0] for each in trends) / len(trends)
-    error = math.sqrt(math.fsum(each[1] ** 2 for each in trends)) / len(trends)
-    return slope, float(t.ppf(0.975, sum(each[2] for each in trends))) * error
+    slope = math.fsum(each.slope for each in trends) / len(trends)
+    error = math.sqrt(math.fsum(each.error**2 for each in trends)) / len(trends)
+    return slope, float(t.ppf(0.975, sum(each.df for each in trends))) * error
 
 
 def collapsed_class(confusion: np.ndarray) -> int | None:
@@ -197,31 +234,21 @@ def collapsed_class(confusion: np.ndarray) -> int | None:
     return int(predicted.argmax()) if len(predicted) > 1 and share >= COLLAPSED_SHARE else None
 
 
-def best_epoch(val_loss: list[float]) -> int:
-    """Epoch of the lowest validation loss, counted from 1; the first of several."""
-    return int(np.argmin(val_loss)) + 1
-
-
 def last_epochs(epochs: int) -> int:
     """How many epochs count as the end of a run."""
     return max(1, round(epochs * LAST_SHARE))
 
 
 def diagnose(
-    history: dict[str, list[float]], confusion: np.ndarray, class_names: list[str]
-) -> list[dict[str, object]]:
-    """What a teacher would notice; each finding has a `kind` and a `message`.
-
-    Kinds: `collapsed` (with `class`), `overfitting` (with `since_epoch` and `gap`),
-    `still_improving` (with `best_epoch`). An empty history tells nothing of the last two.
-    """
-    collapsed = _diagnose_collapse(confusion, class_names)
-    if collapsed:
-        return [collapsed]
-    if not history["val_loss"]:
-        return []
+    history: History, confusion: np.ndarray, class_names: Sequence[str]
+) -> tuple[Diagnosis, ...]:
+    """What a teacher would notice; an empty history tells nothing of its curves."""
+    if collapsed := _diagnose_collapse(confusion, class_names):
+        return (collapsed,)
+    if not len(history):
+        return ()
     found = _diagnose_overfitting(history) or _diagnose_unfinished(history)
-    return [found] if found else []
+    return (found,) if found else ()
 
 
 def _sign_test(one: int, other: int) -> float:
@@ -232,36 +259,34 @@ def _sign_test(one: int, other: int) -> float:
     return float(binomtest(one, one + other).pvalue)
 
 
-def _diagnose_collapse(confusion: np.ndarray, class_names: list[str]) -> dict[str, object] | None:
+def _diagnose_collapse(confusion: np.ndarray, class_names: Sequence[str]) -> Collapse | None:
     collapsed = collapsed_class(confusion)
     if collapsed is None:
         return None
     name, share = class_names[collapsed], confusion[:, collapsed].sum() / confusion.sum()
     message = f"collapsed: {share:.1%} of the images are called {name}, whatever they show"
-    return {"kind": "collapsed", "class": name, "share": float(share), "message": message}
+    return Collapse(class_name=name, share=float(share), message=message)
 
 
-def _diagnose_overfitting(history: dict[str, list[float]]) -> dict[str, object] | None:
-    val_loss, loss = history["val_loss"], history["loss"]
-    best = best_epoch(val_loss)
+def _diagnose_overfitting(history: History) -> Overfitting | None:
     # One epoch's validation loss is noisy; so are losses under dropout and augmentation, which may
     # lie above validation's to the end.
-    ending = float(np.median(val_loss[-last_epochs(len(val_loss)) :]))
-    lowest, gap = val_loss[best - 1], ending - loss[-1]
+    ending = float(np.median(history.val_loss[-last_epochs(len(history)) :]))
+    best, lowest = history.best_epoch, history.best_val_loss
+    gap = ending - history.train_loss
     has_risen = ending > lowest * (1 + OVERFITTING_MARGIN)
-    if not has_risen or gap <= 0 or loss[-1] >= loss[best - 1]:
+    if not has_risen or gap <= 0 or history.train_loss >= history.loss[best - 1]:
         return None
     message = (
         f"overfitting since epoch {best}: validation loss rose from {lowest:.3f} to {ending:.3f} "
-        f"while training loss fell to {loss[-1]:.3f} (gap {gap:.3f})"
+        f"while training loss fell to {history.train_loss:.3f} (gap {gap:.3f})"
     )
-    return {"kind": "overfitting", "since_epoch": best, "gap": gap, "message": message}
+    return Overfitting(since_epoch=best, gap=gap, message=message)
 
 
-def _diagnose_unfinished(history: dict[str, list[float]]) -> dict[str, object] | None:
-    epochs = len(history["val_loss"])
-    best = best_epoch(history["val_loss"])
+def _diagnose_unfinished(history: History) -> StillImproving | None:
+    epochs, best = len(history), history.best_epoch
     if best <= epochs - last_epochs(epochs):
         return None
     message = f"still improving at the end: epoch {best} of {epochs} is the best; try more epochs"
-    return {"kind": "still_improving", "best_epoch": best, "message": message}
+    return StillImproving(best_epoch=best, message=message)

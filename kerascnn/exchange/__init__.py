@@ -8,7 +8,6 @@ and predict badly.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import logging
@@ -33,7 +32,10 @@ from kerascnn.evaluation import load_best_model
 from kerascnn.model.build import build_model
 from kerascnn.model.load import check_sizes
 from kerascnn.recipe import Recipe
-from kerascnn.run import Run, create_run, write_whole
+from kerascnn.records.run import ConvertedFrom, Environment
+from kerascnn.run import Run
+from kerascnn.run.files import sha256, write_whole
+from kerascnn.run.find import create_run
 from kerascnn.show.words import visible
 
 FORMATS = ("torch", "onnx", "keras")
@@ -106,15 +108,12 @@ def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") 
         _fill(path, kind, layers, modules[kind])
     run = create_run(recipe, runs_dir)
     run.write_environment(
-        {
+        Environment(
             **describe_backend(),
-            "num_parameters": model.count_params(),
-            "converted_from": {
-                "file": path.name,
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            },
-            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        }
+            num_parameters=model.count_params(),
+            converted_from=ConvertedFrom(file=path.name, sha256=sha256(path)),
+            started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
     )
     run.write_best(model.save)
     return run

@@ -89,4 +89,4 @@ def kept_survey(run: Run, source: str, layer: str, num_images: int) -> Survey | 
 def keep_survey(run: Run, source: str, survey: Survey) -> None:
     """Keep the numbers in a run, for `kept_survey`."""
     kernels = {} if survey.kernels is None else {"kernels": survey.kernels}
-    run.add_activations(f"{source}/{survey.layer}", survey.scores | kernels)
+    run.write_activations(f"{source}/{survey.layer}", survey.scores | kernels)

@@ -23,7 +23,8 @@ from kerascnn.page.explorer import MOST_FILTERS, MOST_FILTERS_OF_ONE, explore
 from kerascnn.page.measured import Measured, augments, describe_run, identify, read_measured
 from kerascnn.page.pictures import Album, place_in
 from kerascnn.page.render import render
-from kerascnn.run import Run, write_whole
+from kerascnn.run import Run
+from kerascnn.run.files import write_whole
 
 # The runs shown with pictures and filters; of the others there are numbers and curves.
 MOST_DETAILED = 8

@@ -140,9 +140,9 @@ def describe_pairs(groups: list[Group]) -> dict[str, object] | None:
         except RunError:  # not the same test images
             continue
         names = [*runs[a].class_names, "overall"]
-        rows = [*found["per_class"], found["overall"]]
+        rows = [*found.per_class, found.overall]
         pairs[f"{a}-{b}"] = [
-            {"name": name, **{key: row[key] for key in _KEPT}}
+            {"name": name, **{key: getattr(row, key) for key in _KEPT}}
             for name, row in zip(names, rows, strict=True)
         ]
     names = [

@@ -13,6 +13,7 @@ from kerascnn.errors import RunError
 from kerascnn.evaluation import metrics
 from kerascnn.page.charts import build_chart
 from kerascnn.recipe import Recipe, changes_from_shipped
+from kerascnn.records.run import Environment
 from kerascnn.run import Run
 from kerascnn.show.words import visible
 
@@ -61,8 +62,7 @@ class Measured:
     @property
     def best_epoch(self) -> int | None:
         """Epoch of the lowest validation loss, from 1; None without a history."""
-        val_loss = self.history["val_loss"]
-        return metrics.best_epoch(val_loss) if val_loss else None
+        return self.history.best_epoch
 
     @property
     def dataset(self) -> str:
@@ -71,8 +71,7 @@ class Measured:
 
     def reported(self, name: str) -> float | None:
         """What the study reported, None where it did not."""
-        values = self.stored.get("reported")
-        return _number(values.get(name)) if isinstance(values, dict) else None
+        return self.stored["reported"].get(name)
 
     def reported_of_class(self, index: int) -> float | None:
         """What the study reported for a class, None where it did not."""
@@ -89,7 +88,7 @@ def read_measured(run: Run, identity: str) -> Measured:
     if not run.is_evaluated:
         raise RunError(_why_not_evaluated(run))
     stored, arrays = run.read_metrics(), run.read_predictions()
-    names = tuple(shorten(row["name"]) for row in stored["test"].get("per_class", ()))
+    names = tuple(shorten(name) for name in stored.class_names)
     if not _fit_together(names, **arrays):
         raise RunError(
             f"The predictions of run '{run.name}' do not fit its metrics; "
@@ -150,13 +149,12 @@ def describe_curves(measured: Measured) -> list[dict[str, object]]:
 
 def describe_classes(measured: Measured, confusion: np.ndarray) -> list[dict[str, object]]:
     """For each class `name`, `accuracy`, `low`, `high`, `count`, `reported`, `difference`."""
-    rows = []
-    found = zip(measured.class_names, metrics.per_class(confusion), strict=True)
-    for index, (name, row) in enumerate(found):
-        reported = measured.reported_of_class(index)
-        rows.append({"name": name, **row, "reported": reported})
-        rows[-1]["difference"] = _difference(row["accuracy"], reported)
-    return rows
+    names = measured.class_names
+    reported = {name: measured.reported_of_class(index) for index, name in enumerate(names)}
+    return [
+        row.model_dump() | {"difference": _difference(row.accuracy, row.reported)}
+        for row in metrics.per_class(confusion, names, reported)
+    ]
 
 
 def identify(runs: list[Run]) -> list[str]:
@@ -192,11 +190,11 @@ def _fit_together(names, labels, predictions, probabilities) -> bool:
 
 def _facts(measured: Measured) -> list[str]:
     environment = _environment(measured.run)
-    backend, device = (environment.get(key) for key in ("backend", "device"))
+    backend, device = environment.backend, environment.device
     facts = [f"seed {measured.recipe.train.seed}", _epochs(len(measured.history["epoch"]))]
     if isinstance(backend, str):
         facts.append(visible(f"{backend} on {device}" if isinstance(device, str) else backend))
-    facts += [_date(environment.get("started")), _duration(environment.get("wall_seconds"))]
+    facts += [_date(environment.started), _duration(environment.wall_seconds)]
     return [fact for fact in facts if fact]
 
 
@@ -204,12 +202,12 @@ def _epochs(count: int) -> str:
     return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
-def _environment(run: Run) -> dict[str, object]:
+def _environment(run: Run) -> Environment:
     # It tells when and where; a page of a run that lost it leaves that out.
     try:
         return run.read_environment()
     except RunError:
-        return {}
+        return Environment()
 
 
 def _date(started: object) -> str:
@@ -315,7 +313,7 @@ def _difference(value: float | None, reported: float | None) -> float | None:
 
 def _diagnose(measured: Measured, confusion: np.ndarray) -> list[str]:
     found = metrics.diagnose(measured.history, confusion, list(measured.class_names))
-    return [finding["message"] for finding in found]
+    return [finding.message for finding in found]
 
 
 def _matrix(names: tuple[str, ...], confusion: np.ndarray) -> list[dict[str, object]] | None:

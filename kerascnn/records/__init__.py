@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, KeysView
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +29,9 @@ class Record(BaseModel):
     def __getitem__(self, key: str) -> object:
         return self.model_dump(mode="json")[key]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
     def __contains__(self, key: str) -> bool:
         return key in self.keys()
 
@@ -39,6 +42,10 @@ class Record(BaseModel):
     def keys(self) -> KeysView[str]:
         """Names of the fields, as `--json` prints them."""
         return self.model_dump(mode="json").keys()
+
+    def values(self) -> ValuesView[object]:
+        """Values of the fields, as `--json` prints them."""
+        return self.model_dump(mode="json").values()
 
     def items(self) -> ItemsView[str, object]:
         """Names and values of the fields, as `--json` prints them."""

@@ -1,6 +1,11 @@
 """Images as figures: examples with what a model calls them, and draws of augmentation."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.figure import Figure
 
 from kerascnn.show.style import (
     BLACK,
@@ -18,7 +23,14 @@ EXAMPLE_COLUMNS = 5
 TILE_NAME_WIDTH = 10
 
 
-def plot_examples(images, labels, predictions, probabilities, class_names, title):
+def plot_examples(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    title: str,
+) -> Figure:
     """Draw test images with their true class, the predicted class, and its probability.
 
     A right tile has a solid frame, a check mark and the word "right"; a wrong one has a dashed
@@ -75,7 +87,7 @@ def plot_examples(images, labels, predictions, probabilities, class_names, title
     return figure
 
 
-def plot_augmentations(originals, draws, title):
+def plot_augmentations(originals: np.ndarray, draws: np.ndarray, title: str) -> Figure:
     """Draw images and what augmentation makes of them, a row an image.
 
     Args:

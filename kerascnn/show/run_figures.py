@@ -4,10 +4,18 @@ Every function returns a `matplotlib.figure.Figure` that pyplot does not know of
 `figure.savefig(path)`.
 """
 
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from kerascnn.records.run import ClassAccuracy, History, ReportedNumbers
 from kerascnn.show.style import (
     BLACK,
     BLUE,
@@ -22,8 +30,6 @@ from kerascnn.show.style import (
     text_width,
 )
 
-HISTORY_KEYS = ("epoch", "loss", "val_loss", "accuracy", "val_accuracy")
-REPORTED_KEYS = ("best_val_loss", "best_epoch", "train_loss", "accuracy")
 # A loss beyond this many times the upper quartile would flatten the rest of its curve.
 CLIP_FACTOR = 5
 # What some lines are, for who has the Figure: their `gid`.
@@ -31,43 +37,42 @@ BEST = "best epoch"
 UNSEEN = "out of view"
 
 
-def plot_history(history, title, reported=None):
+def plot_history(history: History, title: str, reported: ReportedNumbers | None = None) -> Figure:
     """Draw the losses and the accuracies of a run, epoch by epoch, with the best epoch marked.
 
-    The best epoch has the lowest validation loss, the first of them on ties. Losses so large that
-    they would flatten the rest are left out of the view; a triangle at the upper edge marks each
-    and the legend says so. A loss that is not finite is marked with a cross there.
+    Losses so large that they would flatten the rest are left out of the view; a triangle at the
+    upper edge marks each and the legend says so.
 
     Args:
-        history: dict of sequences of equal length: `epoch` (from 1), `loss`, `val_loss`,
-            `accuracy` and `val_accuracy` (fractions).
+        history: of at least one epoch.
         title: what is seen, for instance the run's name.
-        reported: dict with any of `best_val_loss`, `best_epoch` (from 1), `train_loss` and
-            `accuracy` (test accuracy, a fraction), as the study gave them; None is skipped.
+        reported: what the study gave, drawn beside it.
 
     Returns:
         A Figure with two panels.
+
+    Raises:
+        ValueError: if the history is empty.
     """
-    history = _checked_history(history)
-    reported = _checked_reported(reported)
+    require(len(history) > 0, "The history is empty; expected at least one epoch.")
+    reported = reported or ReportedNumbers()
     with style():
         figure = build_figure(10, 4.6, title)
         loss_axes, accuracy_axes = figure.subplots(1, 2)
         _draw_losses(loss_axes, history, reported)
         _draw_accuracies(accuracy_axes, history, reported)
-        best = _best_index(history["val_loss"])
-        for axes, key, label in (
-            (loss_axes, "val_loss", "best epoch {:g}: {:.3f}"),
-            (accuracy_axes, "val_accuracy", "at best epoch {:g}: {:.1%}"),
+        for axes, values, label in (
+            (loss_axes, history.val_loss, "best epoch {:g}: {:.3f}"),
+            (accuracy_axes, history.val_accuracy, "at best epoch {:g}: {:.1%}"),
         ):
-            _finish_history_axes(axes, history["epoch"])
-            if best is not None:
-                _mark_best_epoch(axes, history["epoch"], history[key], best, label)
+            _finish_history_axes(axes, history.epoch)
+            best = history.best_epoch
+            _mark_best_epoch(axes, best, values[history.epoch.index(best)], label)
         _put_history_legends(figure, loss_axes, accuracy_axes)
     return figure
 
 
-def plot_confusion(confusion, class_names, title):
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str) -> Figure:
     """Draw how often each true class was predicted as each class.
 
     The shade is the share of the true class, so that classes of different size compare; the
@@ -118,44 +123,31 @@ def plot_confusion(confusion, class_names, title):
     return figure
 
 
-def plot_per_class(accuracy, low, high, class_names, title, reported=None, overall=None):
+def plot_per_class(
+    rows: Sequence[ClassAccuracy], title: str, overall: float | None = None
+) -> Figure:
     """Draw the accuracy of each class with its 95 % interval, the best class on top.
 
     Args:
-        accuracy: float (num_classes,), fractions; NaN where a class has no images.
-        low: float (num_classes,), the lower ends of the intervals, fractions.
-        high: float (num_classes,), the upper ends.
-        class_names: num_classes strings; longer than 20 characters, they are shortened.
+        rows: a class each, with what the study reported; a class without images comes last.
         title: what is seen.
-        reported: dict from some of the class names to the study's fractions.
         overall: the accuracy over all classes, a fraction, drawn as a line.
 
     Returns:
-        A Figure with a line a class.
+        A Figure with a line a class; names longer than 20 characters are shortened.
     """
-    num_classes = len(class_names)
-    arrays = {"accuracy": accuracy, "low": low, "high": high}
-    for name, values in arrays.items():
-        arrays[name] = np.asarray(values, dtype=float)
-        require_shape(name, arrays[name], (num_classes,))
-    reported = dict(reported or {})
-    unknown = sorted(set(reported) - set(class_names))
-    require(not unknown, f"reported names classes {unknown}; expected some of {list(class_names)}.")
-    # NaN sorts last, and the stable sort keeps equal classes in their own order.
-    order = np.argsort(-arrays["accuracy"], kind="stable")
-    accuracy, low, high = (values[order] for values in arrays.values())
-    names = [class_names[i] for i in order]
-
+    # The sort is stable, so equal classes keep their own order.
+    rows = sorted(rows, key=lambda row: math.inf if row.accuracy is None else -row.accuracy)
     with style({"axes.grid.axis": "x"}):
-        figure = build_figure(7.4, 0.34 * num_classes + 2.1, title)
+        figure = build_figure(7.4, 0.34 * len(rows) + 2.1, title)
         axes = figure.add_subplot()
-        _draw_intervals(axes, accuracy, low, high)
-        _draw_reported_classes(axes, names, reported)
+        _draw_intervals(axes, rows)
+        _draw_reported_classes(axes, rows)
         if overall is not None:
             axes.axvline(overall, color=GRAY, linewidth=1.2, zorder=1)
             _draw_top_label(axes, overall, f"overall {overall:.1%}")
-        axes.set_yticks(range(num_classes), [shorten(name) for name in names])
-        axes.set(xlim=(-0.01, 1.01), ylim=(num_classes - 0.4, -0.6))
+        axes.set_yticks(range(len(rows)), [shorten(row.name) for row in rows])
+        axes.set(xlim=(-0.01, 1.01), ylim=(len(rows) - 0.4, -0.6))
         axes.tick_params(labelsize=TICK_SIZE)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -192,28 +184,27 @@ def _put_legend_below(axes, columns, points=36):
     )
 
 
-def _draw_losses(axes, history, reported):
-    epochs = history["epoch"]
-    study_losses = [reported[key] for key in ("best_val_loss", "train_loss") if key in reported]
-    top = _view_top(np.concatenate([history["loss"], history["val_loss"]]), study_losses)
-    _draw_curves(axes, epochs, history["loss"], history["val_loss"])
-    for values, color, name in (
-        (history["loss"], BLUE, "training"),
-        (history["val_loss"], VERMILLION, "validation"),
+def _draw_losses(axes: Axes, history: History, reported: ReportedNumbers) -> None:
+    epochs = history.epoch
+    study = [loss for loss in (reported.best_val_loss, reported.train_loss) if loss is not None]
+    top = _view_top(np.array([*history.loss, *history.val_loss]), study)
+    _draw_curves(axes, epochs, history.loss, history.val_loss)
+    # As with the curves, the wide marks lie below.
+    for values, color, name, size in (
+        (history.loss, BLUE, "training", 9),
+        (history.val_loss, VERMILLION, "validation", 5),
     ):
-        # As with the curves, the wide marks lie below.
-        size = 9 if name == "training" else 5
-        _mark_unseen(axes, epochs, values, top, color, name, size)
+        _mark_unseen(axes, np.array(epochs), np.array(values), top, color, name, size)
     _draw_reported_losses(axes, epochs, reported)
     axes.set_ylim(0, top)
     axes.set_title("Loss", pad=17)
 
 
-def _draw_accuracies(axes, history, reported):
-    _draw_curves(axes, history["epoch"], history["accuracy"], history["val_accuracy"])
-    if "accuracy" in reported:
-        value = reported["accuracy"]
-        _draw_reported_line(axes, value, BLACK, f"study: test accuracy {value:.0%}")
+def _draw_accuracies(axes: Axes, history: History, reported: ReportedNumbers) -> None:
+    _draw_curves(axes, history.epoch, history.accuracy, history.val_accuracy)
+    if reported.accuracy is not None:
+        text = f"study: test accuracy {reported.accuracy:.0%}"
+        _draw_reported_line(axes, reported.accuracy, BLACK, text)
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_title("Accuracy", pad=17)
@@ -247,33 +238,26 @@ def _draw_curves(axes, epochs, training, validation):
 
 
 def _mark_unseen(axes, epochs, values, top, color, name, size):
-    """Mark at the upper edge the epochs whose value lies above the view or is not finite."""
-    finite = np.isfinite(values)
-    above = np.flatnonzero(finite & (values > top))
-    marks = []
-    if len(above):
-        highest = values[above].max()
-        text = f"{name} above the view: {_count(len(above), 'epoch')}, up to {highest:.3g}"
-        marks.append((above, "^", text))
-    if not finite.all():
-        missing = np.flatnonzero(~finite)
-        marks.append((missing, "x", f"{name} not finite: {_count(len(missing), 'epoch')}"))
-    for where, marker, text in marks:
-        axes.plot(
-            epochs[where],
-            np.full(len(where), 0.975),
-            transform=axes.get_xaxis_transform(),
-            linestyle="none",
-            marker=marker,
-            markersize=size,
-            color=color,
-            label=text,
-            gid=UNSEEN,
-        )
+    """Mark at the upper edge the epochs whose value lies above the view."""
+    above = values > top
+    if not above.any():
+        return
+    count = _count(int(above.sum()), "epoch")
+    axes.plot(
+        epochs[above],
+        np.full(above.sum(), 0.975),
+        transform=axes.get_xaxis_transform(),
+        linestyle="none",
+        marker="^",
+        markersize=size,
+        color=color,
+        label=f"{name} above the view: {count}, up to {values.max():.3g}",
+        gid=UNSEEN,
+    )
 
 
-def _draw_reported_losses(axes, epochs, reported):
-    best_loss, best_epoch = reported.get("best_val_loss"), reported.get("best_epoch")
+def _draw_reported_losses(axes: Axes, epochs: Sequence[int], reported: ReportedNumbers) -> None:
+    best_loss, best_epoch = reported.best_val_loss, reported.best_epoch
     if best_loss is not None:
         text = f"study: best validation {best_loss:.3f}"
         if best_epoch is not None:
@@ -298,9 +282,9 @@ def _draw_reported_losses(axes, epochs, reported):
             linewidth=1,
             label=f"study: best epoch {best_epoch:g}",
         )
-    if "train_loss" in reported:
-        value = reported["train_loss"]
-        _draw_reported_line(axes, value, BLUE, f"study: training {value:.3f}")
+    if reported.train_loss is not None:
+        text = f"study: training {reported.train_loss:.3f}"
+        _draw_reported_line(axes, reported.train_loss, BLUE, text)
 
 
 def _draw_reported_line(axes, value, color, label):
@@ -330,8 +314,7 @@ def _put_history_legends(figure, loss_axes, accuracy_axes):
     figure.set_figheight(figure.get_figheight() + 0.18 * max(0, num_rows - 2))
 
 
-def _mark_best_epoch(axes, epochs, values, best, label):
-    epoch, value = epochs[best], values[best]
+def _mark_best_epoch(axes, epoch, value, label):
     axes.axvline(epoch, color=GRAY, linewidth=1, zorder=1, gid=BEST)
     axes.plot(
         [epoch],
@@ -347,18 +330,12 @@ def _mark_best_epoch(axes, epochs, values, best, label):
     _draw_top_label(axes, epoch, label.format(epoch, value))
 
 
-def _best_index(val_loss):
-    """Where the validation loss is lowest, the first on ties; None where none is finite."""
-    return int(np.nanargmin(val_loss)) if np.isfinite(val_loss).any() else None
-
-
 def _view_top(values, reported):
     """The upper end of a loss axis that starts at 0: above all but the outliers."""
-    finite = values[np.isfinite(values)]
-    if len(finite) > 4:
-        typical = np.percentile(finite, 75, method="lower")
-        finite = finite[finite <= max(CLIP_FACTOR * typical, finite.min())]
-    return 1.1 * max([*finite, *reported], default=0) or 1.0
+    if len(values) > 4:
+        typical = np.percentile(values, 75, method="lower")
+        values = values[values <= max(CLIP_FACTOR * typical, values.min())]
+    return 1.1 * max([*values, *reported]) or 1.0
 
 
 def _name_classes(axes, class_names, cell):
@@ -374,12 +351,12 @@ def _name_classes(axes, class_names, cell):
     axes.set(xlabel="predicted class", ylabel="true class")
 
 
-def _draw_intervals(axes, accuracy, low, high):
-    shown = np.isfinite(accuracy)
-    rows = np.arange(len(accuracy))
+def _draw_intervals(axes: Axes, rows: Sequence[ClassAccuracy]) -> None:
+    shown = [(place, row) for place, row in enumerate(rows) if row.accuracy is not None]
+    places = [place for place, _ in shown]
     axes.plot(
-        accuracy[shown],
-        rows[shown],
+        [row.accuracy for _, row in shown],
+        places,
         linestyle="none",
         marker="o",
         markersize=7,
@@ -387,24 +364,25 @@ def _draw_intervals(axes, accuracy, low, high):
         clip_on=False,
         label="this run",
     )
-    axes.hlines(rows[shown], low[shown], high[shown], color=BLUE, linewidth=2, label="95% interval")
-    for row, value in enumerate(accuracy):
+    ends = [[row.low for _, row in shown], [row.high for _, row in shown]]
+    axes.hlines(places, *ends, color=BLUE, linewidth=2, label="95% interval")
+    for place, row in enumerate(rows):
         axes.text(
             1.02,
-            row,
-            f"{value:.1%}" if np.isfinite(value) else "no images",
+            place,
+            "no images" if row.accuracy is None else f"{row.accuracy:.1%}",
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=9,
         )
 
 
-def _draw_reported_classes(axes, names, reported):
-    rows = [row for row, name in enumerate(names) if name in reported]
-    if rows:
+def _draw_reported_classes(axes: Axes, rows: Sequence[ClassAccuracy]) -> None:
+    known = {place: row.reported for place, row in enumerate(rows) if row.reported is not None}
+    if known:
         axes.plot(
-            [reported[names[row]] for row in rows],
-            rows,
+            list(known.values()),
+            list(known),
             linestyle="none",
             marker="D",
             markersize=8,
@@ -429,22 +407,3 @@ def _readable_on(shade, count):
 
 def _count(number, noun):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _checked_history(history):
-    missing = [key for key in HISTORY_KEYS if key not in history]
-    require(not missing, f"history lacks {missing}; expected the keys {list(HISTORY_KEYS)}.")
-    arrays = {key: np.asarray(history[key], dtype=float) for key in HISTORY_KEYS}
-    lengths = {key: len(values) for key, values in arrays.items()}
-    require(
-        min(lengths.values()) == max(lengths.values()) > 0,
-        f"history has lengths {lengths}; expected the same length of at least one epoch.",
-    )
-    return arrays
-
-
-def _checked_reported(reported):
-    reported = {key: value for key, value in (reported or {}).items() if value is not None}
-    unknown = sorted(set(reported) - set(REPORTED_KEYS))
-    require(not unknown, f"reported has {unknown}; expected any of {list(REPORTED_KEYS)}.")
-    return reported

@@ -1,72 +1,82 @@
-"""Numbers to rich tables. No model, no path, no printing."""
+"""Recipes, runs, data sets and the bench as rich tables."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn.records.quantity import MISSING, percent, points
+from kerascnn.recipe import Recipe
+from kerascnn.records.quantity import BEST_VAL_LOSS, MISSING, percent, points
+from kerascnn.records.run import (
+    ClassAccuracy,
+    ComparedClass,
+    Comparison,
+    Evaluation,
+    ReportedNumbers,
+    RunSummary,
+)
 from kerascnn.show.words import build_table, cell
 
 
-def table_per_class(measured: dict) -> Table:
-    """Accuracy per class with its 95 % interval, what was reported, and the difference.
-
-    Args:
-        measured: as `evaluate` returns it.
-    """
-    test = measured["test"]
-    rows = test["per_class"]
-    has_reported = (
-        any(row["reported"] is not None for row in rows) or "accuracy" in measured["reported"]
+def table_per_class(evaluation: Evaluation) -> Table:
+    """Accuracy per class with its 95 % interval, what was reported, and the difference."""
+    test, reported = evaluation.test, evaluation.reported.accuracy
+    overall = ClassAccuracy(
+        name="overall",
+        accuracy=test.accuracy,
+        low=test.low,
+        high=test.high,
+        count=test.num_images,
+        reported=reported,
     )
-    table = build_table(f"Test accuracy, {test['num_images']:,} images")
+    has_reported = any(row.reported is not None for row in (*test.per_class, overall))
+    table = build_table(f"Test accuracy, {test.num_images:,} images")
     table.add_column("class")
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval", justify="right")
     if has_reported:
         table.add_column("reported", justify="right")
         table.add_column("difference", justify="right")
-    marks = _marks(rows)
+    marks = _marks(test.per_class)
     table.add_column("")
     if marks:
         table.caption = Text("▲ the three strongest classes, ▼ the three weakest")
         table.caption_justify = "left"
-    for row in rows:
-        table.add_row(*_accuracy_cells(row, has_reported), marks.get(row["name"], ""))
+    for row in test.per_class:
+        table.add_row(*_accuracy_cells(row, has_reported), marks.get(row.name, ""))
     table.add_section()
-    overall = {"name": "overall", **test, "reported": measured["reported"].get("accuracy")}
     table.add_row(*_accuracy_cells(overall, has_reported), "", style="bold")
     return table
 
 
-def table_losses(measured: dict) -> Table:
+def table_losses(evaluation: Evaluation) -> Table:
     """Losses and the best epoch, reported beside measured."""
-    reported = measured["reported"]
-    table = build_table("Training" if measured["epochs"] else "Loss")
+    reported = evaluation.reported
+    has_reported = reported != ReportedNumbers()
+    table = build_table("Training" if evaluation.epochs else "Loss")
     table.add_column("")
     table.add_column("measured", justify="right")
-    if reported:
+    if has_reported:
         table.add_column("reported", justify="right")
         table.add_column("difference", justify="right")
     rows = [
-        ("best validation loss", "best_val_loss", ".4f"),
-        (f"best epoch of {measured['epochs']}", "best_epoch", ".0f"),
-        ("training loss, last epoch", "train_loss", ".4f"),
+        ("best validation loss", evaluation.best_val_loss, reported.best_val_loss, ".4f"),
+        (f"best epoch of {evaluation.epochs}", evaluation.best_epoch, reported.best_epoch, ".0f"),
+        ("training loss, last epoch", evaluation.train_loss, reported.train_loss, ".4f"),
     ]
-    for title, key, form in rows:
-        if measured[key] is None:  # converted weights
+    for title, measured, given, form in rows:
+        if measured is None:  # converted weights
             continue
-        cells = [title, format(measured[key], form)]
-        if reported:
-            cells += _beside(measured[key], reported.get(key), form)
-        table.add_row(*cells)
-    cells = ["test loss", format(measured["test"]["loss"], ".4f")]
-    table.add_row(*cells, *([MISSING, ""] if reported else []))
+        beside = _beside(measured, given, form) if has_reported else []
+        table.add_row(title, format(measured, form), *beside)
+    cells = ["test loss", format(evaluation.test.loss, ".4f")]
+    table.add_row(*cells, *([MISSING, ""] if has_reported else []))
     return table
 
 
-def table_recipes(recipes: list) -> Table:
+def table_recipes(recipes: Sequence[Recipe]) -> Table:
     """A row a recipe: what it does and the accuracy that was reported."""
     table = build_table("Recipes")
     table.add_column("recipe", no_wrap=True)
@@ -86,27 +96,27 @@ def table_recipes(recipes: list) -> Table:
     return table
 
 
-def table_runs(rows: list[dict]) -> Table:
-    """A row a run, as `Run.describe` gives it."""
+def table_runs(rows: Sequence[RunSummary]) -> Table:
+    """A row a run."""
     table = build_table("Runs")
     table.add_column("run", overflow="fold")
     for column in ("data", "status", "loss", "test"):
         table.add_column(column, justify="right" if column in ("loss", "test") else "left")
     for row in rows:
         table.add_row(
-            cell(row["run"]),
-            cell(row["dataset"] or MISSING),
-            cell(row["status"]),
-            MISSING if row["best_val_loss"] is None else f"{row['best_val_loss']:.3f}",
-            MISSING if row["accuracy"] is None else percent(row["accuracy"]),
+            cell(row.run),
+            cell(row.dataset or MISSING),
+            cell(row.status),
+            BEST_VAL_LOSS.write(row.best_val_loss),
+            percent(row.accuracy),
         )
     table.caption = Text("loss: lowest validation loss; test: test accuracy")
     table.caption_justify = "left"
     return table
 
 
-def table_comparison(comparison: dict) -> Table:
-    """Two runs class by class, as `compare.compare` returns it."""
+def table_comparison(comparison: Comparison) -> Table:
+    """Two runs class by class."""
     table = build_table("Test accuracy, the same images")
     table.add_column("class")
     table.add_column("A", justify="right")
@@ -114,18 +124,10 @@ def table_comparison(comparison: dict) -> Table:
     table.add_column("B - A", justify="right")
     table.add_column("only A / only B right", justify="right")
     table.add_column("exceeds chance")
-    for row in [*comparison["per_class"], comparison["overall"]]:
-        if row is comparison["overall"]:
-            table.add_section()
-        verdict = "yes" if row["exceeds_chance"] else "no"
-        table.add_row(
-            cell(row["name"]),
-            percent(row["a"]),
-            percent(row["b"]),
-            points(row["difference"]),
-            f"{row['only_a']} / {row['only_b']}",
-            f"{verdict} (p = {row['p_value']:.2g})",
-        )
+    for row in comparison.per_class:
+        table.add_row(*_comparison_cells(row))
+    table.add_section()
+    table.add_row(*_comparison_cells(comparison.overall))
     return table
 
 
@@ -168,29 +170,37 @@ def table_bench(measured: dict) -> Table:
     return table
 
 
-def _accuracy_cells(row: dict, has_reported: bool) -> list[str]:
-    cells = [cell(row["name"]), percent(row["accuracy"])]
-    cells.append(f"{100 * row['low']:.1f} – {100 * row['high']:.1f}")
+def _accuracy_cells(row: ClassAccuracy, has_reported: bool) -> list[str]:
+    cells = [cell(row.name), percent(row.accuracy)]
+    cells.append(f"{100 * row.low:.1f} – {100 * row.high:.1f}")
     if has_reported:
-        given = row["reported"]
-        cells.append(MISSING if given is None else percent(given, 0))
-        known = given is not None and row["accuracy"] is not None
-        cells.append(points(row["accuracy"] - given) if known else "")
+        cells.append(percent(row.reported, 0))
+        is_known = row.reported is not None and row.accuracy is not None
+        cells.append(points(row.accuracy - row.reported) if is_known else "")
     return cells
 
 
-def _marks(rows: list[dict]) -> dict[str, str]:
+def _comparison_cells(row: ComparedClass) -> list[str]:
+    verdict = "yes" if row.exceeds_chance else "no"
+    return [
+        cell(row.name),
+        percent(row.a),
+        percent(row.b),
+        points(row.difference),
+        f"{row.only_a} / {row.only_b}",
+        f"{verdict} (p = {row.p_value:.2g})",
+    ]
+
+
+def _marks(rows: Sequence[ClassAccuracy]) -> dict[str, str]:
     """Which classes are the strongest and the weakest three; none where they are alike."""
-    ranked = sorted((row for row in rows if row["accuracy"] is not None), key=_by_accuracy)
-    if len(ranked) < 6 or ranked[2]["accuracy"] == ranked[-3]["accuracy"]:
+    known = [row for row in rows if row.accuracy is not None]
+    ranked = sorted(known, key=lambda row: row.accuracy)
+    if len(ranked) < 6 or ranked[2].accuracy == ranked[-3].accuracy:
         return {}
-    weakest = {row["name"]: f"▼ {rank}" for rank, row in enumerate(ranked[:3], 1)}
-    strongest = {row["name"]: f"▲ {rank}" for rank, row in enumerate(ranked[:-4:-1], 1)}
+    weakest = {row.name: f"▼ {rank}" for rank, row in enumerate(ranked[:3], 1)}
+    strongest = {row.name: f"▲ {rank}" for rank, row in enumerate(ranked[:-4:-1], 1)}
     return weakest | strongest
-
-
-def _by_accuracy(row: dict) -> float:
-    return row["accuracy"]
 
 
 def _beside(value: float, given: float | None, form: str) -> list[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from kerascnn.errors import KerascnnError
 from kerascnn.recipe import load_recipe
+from kerascnn.run.find import find_changed, find_damaged
 from kerascnn.study.claims import all_claims
 from kerascnn.study.evidence import Evidence, FirstLayers
 from kerascnn.study.finding import HOLDS, UNCHECKABLE, VERDICTS, Claim, Finding
 from kerascnn.study.readings import DEFAULT, READINGS, Reading, recipes_of
-from kerascnn.study.results import find_changed, find_damaged, find_results
+from kerascnn.study.results import find_results
 
 
 def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> dict[str, object]:

@@ -20,8 +20,8 @@ from pathlib import Path
 from kerascnn.errors import RunError
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
+from kerascnn.run.find import find_same, is_finished, trains_as
 from kerascnn.study.readings import Reading
-from kerascnn.study.results import find_same, is_finished, trains_as
 
 POLL_SECONDS = 0.5
 # How long an epoch takes is told from the last ones: the machine may be busier or idler by now.

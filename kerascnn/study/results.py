@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascnn.errors import RunError
 from kerascnn.evaluation.metrics import Spread, collapsed_class, describe_seeds, pooled_spread
-from kerascnn.recipe import Recipe, changes_from_shipped, differences
-from kerascnn.run import Run, list_runs
+from kerascnn.recipe import Recipe
+from kerascnn.run import Run
+from kerascnn.run.find import is_finished, list_runs, trains_as
 from kerascnn.study.readings import Reading
 
 # What a study reports of a run; `class NAME` is the test accuracy of a class.
@@ -106,40 +106,6 @@ def find_results(
     return found
 
 
-def find_damaged(runs_dir: str | Path) -> list[str]:
-    """A sentence for each run that is there and cannot be read: which, and what is wrong."""
-    return [problem for run in list_runs(runs_dir) if (problem := _damage(run))]
-
-
-def find_changed(runs_dir: str | Path, used: set[Path]) -> list[str]:
-    """A sentence for each finished run on CIFAR-10 that trained otherwise than its recipe says.
-
-    Args:
-        runs_dir: where the runs are.
-        used: paths of runs that are what some reading says, and do not count.
-    """
-    return [
-        f"Run '{run.name}' is not what recipe {run.recipe.name} says: {'; '.join(changes)}."
-        for run in list_runs(runs_dir)
-        if run.path not in used
-        and is_finished(run)
-        and run.recipe.data.dataset == "cifar10"
-        and (changes := changes_from_shipped(run.recipe))
-    ]
-
-
-def find_same(runs_dir: str | Path, wanted: Recipe) -> Run | None:
-    """A run of just this recipe and seed: a finished one, else the last one that can go on."""
-    same = [run for run in list_runs(runs_dir) if _trains(run, wanted)]
-    finished = [run for run in same if is_finished(run)]
-    return (finished or [run for run in same if _can_go_on(run)] or [None])[-1]
-
-
-def trains_as(recipe: Recipe, other: Recipe) -> bool:
-    """Whether two recipes mean the same training, whatever they are called."""
-    return not differences(recipe, other)
-
-
 def spread_of(results: dict[str, list[Result]], quantity: str) -> Spread | None:
     """How far seeds lie apart in a quantity, pooled over recipes; None where no two seeds ran.
 
@@ -204,53 +170,6 @@ def _scaled(runs: list[Result], class_name: str) -> list[float]:
     values = [run.class_accuracies().get(class_name) for run in runs]
     known = [value for value in values if value is not None]
     return [value / class_scale(math.fsum(known) / len(known)) for value in known]
-
-
-def _trains(run: Run, wanted: Recipe) -> bool:
-    try:
-        return trains_as(run.recipe, wanted) and run.converted_from is None
-    except RunError:
-        return False
-
-
-def is_finished(run: Run) -> bool:
-    """Whether a run was trained here, to its end, and has the figures of its best model."""
-    try:
-        is_trained = bool(run.read_history()["epoch"]) and run.status == "finished"
-        return is_trained and _is_whole(run.read_metrics())
-    except RunError:
-        return False
-
-
-def _damage(run: Run) -> str:
-    try:
-        _ = run.recipe, run.read_history()
-        if run.metrics_path.exists() and not _is_whole(run.read_metrics()):
-            return f"'{run.metrics_path}' is damaged: it lacks figures."
-    except RunError as error:
-        return str(error)
-    return ""
-
-
-def _is_whole(measured: dict[str, object]) -> bool:
-    test = measured["test"]
-    rows = test.get("per_class", ())
-    whole = {"best_epoch", "best_val_loss", "train_loss"} <= measured.keys()
-    return (
-        whole
-        and {"confusion", "num_images"} <= test.keys()
-        and all({"name", "accuracy", "count"} <= row.keys() for row in rows)
-    )
-
-
-def _can_go_on(run: Run) -> bool:
-    try:
-        run.read_history()
-        if run.status in ("trained", "finished"):
-            return run.best_path.exists()
-        return run.read_record() is not None
-    except RunError:
-        return False
 
 
 def _load(run: Run, epoch: int | None) -> Result:

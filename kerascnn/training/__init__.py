@@ -15,7 +15,9 @@ from kerascnn.data import Dataset, load_dataset, split_validation
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
 from kerascnn.model.build import compile_model
 from kerascnn.recipe import Recipe, differences, parse_recipe
-from kerascnn.run import Run, create_run
+from kerascnn.records.run import Checkpoint, Environment
+from kerascnn.run import Run
+from kerascnn.run.find import create_run
 from kerascnn.training.augment import build_augmentation
 from kerascnn.training.batches import TrainingBatches
 from kerascnn.training.callbacks import EpochOfBatches, FiniteLoss, KeepRun
@@ -60,19 +62,12 @@ def train(
     model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
     run = create_run(recipe, runs_dir)
     with run.locked():
-        record = {
-            "history": [],
-            "best": None,
-            "best_before": None,
-            "recipe": recipe.to_toml(),
-            "dataset": dataset.training_digest(),
-            "fast": fast,
-        }
+        begin = Checkpoint(recipe=recipe.to_toml(), dataset=dataset.training_digest(), fast=fast)
         run.write_environment(_describe(model, fast))
-        run.write_checkpoint(record)
+        run.write_checkpoint(begin)
         if started:
             started(run)
-        _fit(run, record, model, dataset, callbacks)
+        _fit(run, begin, model, dataset, callbacks)
     return run
 
 
@@ -102,74 +97,83 @@ def resume(
     describe_backend()
     with run.locked():
         run.settle()
-        record, recipe = _record_of(run), run.recipe
-        if len(record["history"]) == recipe.train.epochs:
-            _finish(run, record)
+        checkpoint, recipe = _checkpoint_of(run), run.recipe
+        if len(checkpoint.history) == recipe.train.epochs:
+            _finish(run, checkpoint)
             return run
         dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
-        if dataset.training_digest() != record["dataset"]:
+        if dataset.training_digest() != checkpoint.dataset:
             raise DatasetError(
                 f"The data set '{dataset.name}' is not the one that run '{run.name}' began with: "
                 "its images or labels have changed."
             )
         model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
         environment = run.read_environment()
-        again = [*environment.get("resumed", []), _describe(model, record["fast"])]
-        run.write_environment(environment | {"resumed": again})
-        if record["history"]:
+        again = (*environment.resumed, _describe(model, checkpoint.fast))
+        run.write_environment(environment.model_copy(update={"resumed": again}))
+        if checkpoint.history:
             restore(model, run.read_arrays())
         if started:
             started(run)
-        _fit(run, record, model, dataset, callbacks)
+        _fit(run, checkpoint, model, dataset, callbacks)
     return run
 
 
-def _record_of(run: Run) -> dict[str, object]:
-    record = run.read_record()
-    if record is None:
+def _checkpoint_of(run: Run) -> Checkpoint:
+    checkpoint = run.read_checkpoint()
+    if checkpoint is None:
         raise RunError(f"Run '{run.name}' has no checkpoint to go on from.")
-    began = parse_recipe(tomllib.loads(record["recipe"]), f"run '{run.name}'")
+    began = parse_recipe(tomllib.loads(checkpoint.recipe), f"run '{run.name}'")
     if changes := differences(began, run.recipe):
         raise RunError(
             f"The recipe of run '{run.name}' was changed since it began: {'; '.join(changes)}. "
             "Change it back, or begin another run."
         )
-    return record
+    return checkpoint
 
 
-def _describe(model: keras.Model, fast: bool) -> dict[str, object]:
+def _describe(model: keras.Model, fast: bool) -> Environment:
     """What `environment.json` says; gives the model its fast step."""
-    return describe_backend() | {
-        "fast_step": fast and use_fast_step(model),
-        "num_parameters": model.count_params(),
-        "commit": _git_commit(),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
+    return Environment(
+        **describe_backend(),
+        fast_step=fast and use_fast_step(model),
+        num_parameters=model.count_params(),
+        commit=_git_commit(),
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
 
 
-def _fit(run: Run, record: dict, model: keras.Model, dataset: Dataset, callbacks) -> None:
+def _fit(
+    run: Run,
+    checkpoint: Checkpoint,
+    model: keras.Model,
+    dataset: Dataset,
+    callbacks: tuple[keras.callbacks.Callback, ...],
+) -> None:
     recipe = run.recipe
     batches, validation = build_batches(recipe, dataset)
+    keep = KeepRun(run, checkpoint)
     try:
         model.fit(
             batches,
-            initial_epoch=len(record["history"]),
+            initial_epoch=len(checkpoint.history),
             epochs=recipe.train.epochs,
             shuffle=False,
             validation_data=validation,
             validation_batch_size=VALIDATION_BATCH_SIZE,
-            callbacks=[EpochOfBatches(batches), FiniteLoss(run), KeepRun(run, record), *callbacks],
+            callbacks=[EpochOfBatches(batches), FiniteLoss(run), keep, *callbacks],
             verbose=0,
         )
     except KeyboardInterrupt as interrupt:
         raise TrainingInterrupted(run, interrupt) from None
-    _finish(run, record)
+    _finish(run, keep.checkpoint)
 
 
-def _finish(run: Run, record: dict) -> None:
-    run.write_checkpoint(record)  # without the arrays, which are not needed any more
-    seconds = round(sum(run.read_history()["seconds"]), 2)
-    run.write_environment(run.read_environment() | {"wall_seconds": seconds})
+def _finish(run: Run, checkpoint: Checkpoint) -> None:
+    run.write_checkpoint(checkpoint)  # without the arrays, which are not needed any more
+    seconds = round(sum(row.seconds for row in checkpoint.history), 2)
+    environment = run.read_environment()
+    run.write_environment(environment.model_copy(update={"wall_seconds": seconds}))
 
 
 def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:

@@ -8,6 +8,7 @@ import time
 import keras
 
 from kerascnn.errors import TrainingError
+from kerascnn.records.run import Checkpoint, Epoch, History
 from kerascnn.run import Run
 from kerascnn.training.batches import TrainingBatches
 from kerascnn.training.checkpoint import capture
@@ -54,12 +55,12 @@ class KeepRun(keras.callbacks.Callback):
 
     Args:
         run: where to.
-        record: of the run's last checkpoint; it is kept up to date.
+        checkpoint: the run's last one; `checkpoint` of the callback is then the latest.
     """
 
-    def __init__(self, run: Run, record: dict[str, object]):
+    def __init__(self, run: Run, checkpoint: Checkpoint):
         super().__init__()
-        self.run, self.record = run, record
+        self.run, self.checkpoint = run, checkpoint
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.monotonic()
@@ -67,9 +68,8 @@ class KeepRun(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         numbers = {n: float(logs[n]) for n in ("loss", "accuracy", "val_loss", "val_accuracy")}
         seconds = round(time.monotonic() - self.start, 2)
-        history, best = self.record["history"], self.record["best"]
-        self.record["best_before"] = best
-        if all(numbers["val_loss"] < row["val_loss"] for row in history):
-            self.record["best"] = self.run.stage_best(self.model.save)
-        self.record["history"] = [*history, {"epoch": epoch + 1, **numbers, "seconds": seconds}]
-        self.run.write_checkpoint(self.record, capture(self.model))
+        row, best = Epoch(epoch=epoch + 1, seconds=seconds, **numbers), self.checkpoint.best
+        if History.of((*self.checkpoint.history, row)).best_epoch == row.epoch:
+            best = self.run.stage_best(self.model.save)
+        self.checkpoint = self.checkpoint.after(row, best)
+        self.run.write_checkpoint(self.checkpoint, capture(self.model))

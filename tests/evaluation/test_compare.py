@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from made.records import make_classes, make_evaluation
 
 from kerascnn.errors import RunError
 from kerascnn.evaluation.compare import compare
 from kerascnn.recipe import load_recipe
-from kerascnn.run import create_run
+from kerascnn.run.find import create_run
 
 # Ten cats, four dogs and no frog.
 LABELS = np.array([0] * 10 + [1] * 4)
@@ -19,7 +20,7 @@ def make_run(predictions, labels=LABELS, names=NAMES):
     run.write_predictions(
         probabilities=np.eye(3)[predictions], predictions=predictions, labels=labels
     )
-    run.write_metrics({"test": {"accuracy": 0, "per_class": [{"name": name} for name in names]}})
+    run.write_metrics(make_evaluation(classes=make_classes([None] * len(names), names)))
     return run
 
 

@@ -10,7 +10,10 @@ from made.colors import DATASET, NUM_TEST, NUM_TRAIN, RECIPE, draw_colors
 
 from kerascnn.errors import RunError
 from kerascnn.evaluation import evaluate, load_best_model, predict
-from kerascnn.run import Run, create_run
+from kerascnn.evaluation.figures import write_figures
+from kerascnn.records.run import Evaluation
+from kerascnn.run import Run
+from kerascnn.run.find import create_run
 from kerascnn.training import train
 
 
@@ -46,67 +49,52 @@ def test_probabilities_of_huge_logits_are_finite():
     assert predict(model, values).tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
 
 
-def test_metrics_have_the_documented_keys_and_say_what_was_predicted(run):
+def test_metrics_have_the_documented_keys(run):
     measured = evaluate(run, dataset=DATASET)
-    documented = evaluate.__doc__.replace("\n", " ")
-    assert set(measured) == {
-        "run",
-        "recipe",
-        "dataset",
-        "seed",
-        "backend",
-        "epochs",
-        "best_epoch",
-        "best_val_loss",
-        "train_loss",
-        "test",
-        "reported",
-        "diagnosis",
-        "wall_seconds",
-        "model_sha256",
-    }
-    test = measured["test"]
-    assert set(test) == {
-        "accuracy",
-        "low",
-        "high",
-        "loss",
-        "num_images",
-        "per_class",
-        "confusion",
-    }
-    for key in (*measured, *test, *test["per_class"][0]):
-        assert f"`{key}`" in documented, key
-    history, stored = run.read_history(), run.read_predictions()
-    assert measured["recipe"] == "adam-lr0.001"
-    assert (measured["seed"], measured["epochs"]) == (0, 2)
-    assert measured["best_val_loss"] == min(history["val_loss"])
-    assert history["val_loss"][measured["best_epoch"] - 1] == min(history["val_loss"])
-    assert measured["train_loss"] == history["loss"][-1]
+    for record in (measured, measured.test, measured.test.per_class[0]):
+        documented = type(record).__doc__.partition("Attributes:")[2].replace(":", ",")
+        assert all(f" {key}," in documented for key in record), record
+    assert list(measured.keys()) == list(Evaluation.model_fields)
+
+
+def test_metrics_say_what_was_predicted(run):
+    measured = evaluate(run, dataset=DATASET)
+    test, history, stored = measured.test, run.read_history(), run.read_predictions()
+    assert measured.recipe == "adam-lr0.001"
+    assert (measured.seed, measured.epochs) == (0, 2)
+    assert measured.best_val_loss == min(history.val_loss)
+    assert history.val_loss[measured.best_epoch - 1] == min(history.val_loss)
+    assert measured.train_loss == history.loss[-1]
     right = stored["predictions"] == DATASET.test_labels
-    assert test["accuracy"] == pytest.approx(right.mean())
-    assert test["low"] < test["accuracy"] < test["high"] or right.all()
-    assert test["num_images"] == NUM_TEST
+    assert test.accuracy == pytest.approx(right.mean())
+    assert test.low < test.accuracy < test.high or right.all()
+    assert test.num_images == NUM_TEST
     given = stored["probabilities"][np.arange(NUM_TEST), DATASET.test_labels]
-    assert test["loss"] == pytest.approx(-np.log(given).mean(), rel=1e-5)
+    assert test.loss == pytest.approx(-np.log(given).mean(), rel=1e-5)
     confusion = np.zeros((3, 3), int)
     np.add.at(confusion, (DATASET.test_labels, stored["predictions"]), 1)
-    assert test["confusion"] == confusion.tolist()
-    for index, row in enumerate(test["per_class"]):
-        assert row["name"] == ("red", "green", "blue")[index]
-        assert row["count"] == np.sum(DATASET.test_labels == index)
-        assert row["accuracy"] == pytest.approx(right[DATASET.test_labels == index].mean())
+    np.testing.assert_array_equal(test.confusion, confusion)
+    for index, row in enumerate(test.per_class):
+        assert row.name == ("red", "green", "blue")[index]
+        assert row.count == np.sum(DATASET.test_labels == index)
+        assert row.accuracy == pytest.approx(right[DATASET.test_labels == index].mean())
 
 
 def test_metrics_are_stored_as_they_are_returned(run):
     measured = evaluate(run, dataset=DATASET)
     assert run.read_metrics() == measured
-    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+    assert json.loads(run.metrics_path.read_text()) == measured.model_dump(mode="json")
     assert run.status == "finished"
 
 
-def test_figures_are_written(run):
+def test_evaluation_draws_nothing(run):
     evaluate(run, dataset=DATASET)
+    assert not run.figures_path.exists()
+
+
+def test_figures_are_written_from_what_is_stored(run):
+    evaluate(run, dataset=DATASET)
+    write_figures(run, dataset=DATASET)
     names = {path.name for path in run.figures_path.iterdir()}
     assert names == {"history.png", "examples.png", "confusion.png", "per_class.png"}
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in run.figures_path.iterdir())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made.records import make_history
 
 from kerascnn.evaluation import metrics
 
@@ -10,11 +11,11 @@ HEALTHY = np.array([[40, 10], [10, 40]])
 
 
 def history(val_loss, loss=None):
-    return {"val_loss": list(val_loss), "loss": list(val_loss if loss is None else loss)}
+    return make_history(list(val_loss), list(val_loss if loss is None else loss))
 
 
 def kinds(found):
-    return [finding["kind"] for finding in found]
+    return [finding.kind for finding in found]
 
 
 def test_accuracy_is_the_share_that_is_right():
@@ -72,19 +73,15 @@ def test_wilson_interval_narrows_with_less_confidence():
 
 
 def test_per_class_is_recall_with_its_interval():
-    first, second = metrics.per_class(np.array([[8, 2], [0, 4]]))
-    assert first == {
-        "accuracy": 0.8,
-        "low": pytest.approx(0.4901625),
-        "high": pytest.approx(0.9433178),
-        "count": 10,
-    }
-    assert (second["accuracy"], second["count"]) == (1.0, 4)
+    first, second = metrics.per_class(np.array([[8, 2], [0, 4]]), NAMES, {"dog": 0.9})
+    assert (first.name, first.accuracy, first.count, first.reported) == ("cat", 0.8, 10, None)
+    assert (first.low, first.high) == pytest.approx((0.4901625, 0.9433178))
+    assert (second.accuracy, second.count, second.reported) == (1.0, 4, 0.9)
 
 
 def test_class_without_images_has_no_accuracy_and_the_widest_interval():
-    row = metrics.per_class(np.array([[3, 1], [0, 0]]))[1]
-    assert row == {"accuracy": None, "low": 0.0, "high": 1.0, "count": 0}
+    row = metrics.per_class(np.array([[3, 1], [0, 0]]), NAMES, {})[1]
+    assert (row.accuracy, row.low, row.high, row.count) == (None, 0.0, 1.0, 0)
 
 
 def test_paired_comparison_counts_images_that_only_one_has_right():
@@ -94,32 +91,25 @@ def test_paired_comparison_counts_images_that_only_one_has_right():
     b[2:9] = 0
     found = metrics.compare_paired(labels, a, b)
     # Of 8 images that one alone has right a has 2: 2 (1 + 8 + 28) / 2⁸
-    assert found == {
-        "difference": 0.4,
-        "only_a": 2,
-        "only_b": 6,
-        "p_value": pytest.approx(74 / 256),
-    }
+    assert found == (0.4, 2, 6, pytest.approx(74 / 256))
 
 
 def test_paired_comparison_is_symmetric_but_for_its_sign():
     labels, a, b = np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0, 0, 1])
     one, other = metrics.compare_paired(labels, a, b), metrics.compare_paired(labels, b, a)
-    assert one["p_value"] == other["p_value"] == 0.5  # 2 of 2: 2 / 2²
-    assert one["difference"] == -other["difference"] == 2 / 3
+    assert one.p_value == other.p_value == 0.5  # 2 of 2: 2 / 2²
+    assert one.difference == -other.difference == 2 / 3
 
 
 def test_classifiers_that_are_wrong_alike_differ_by_nothing():
     labels, given = np.array([0, 1]), np.array([0, 0])
-    assert metrics.compare_paired(labels, given, given) == {
-        "difference": 0.0, "only_a": 0, "only_b": 0, "p_value": 1.0,
-    }  # fmt: skip
+    assert metrics.compare_paired(labels, given, given) == (0.0, 0, 0, 1.0)
 
 
 def test_paired_comparison_of_no_images_has_no_difference():
     none = np.array([], int)
     found = metrics.compare_paired(none, none, none)
-    assert (found["difference"], found["p_value"]) == (None, 1.0)
+    assert (found.difference, found.p_value) == (None, 1.0)
 
 
 def test_holm_multiplies_by_the_hypotheses_left_and_never_falls():
@@ -137,19 +127,15 @@ def test_holm_of_nothing_is_nothing():
     assert metrics.holm([]) == []
 
 
-def test_best_epoch_is_the_first_of_the_lowest():
-    assert metrics.best_epoch([3.0, 1.0, 2.0, 1.0]) == 2
-
-
 def test_healthy_run_has_no_findings():
-    assert metrics.diagnose(history([3, 2, 1.0, 1.01, 1.02]), HEALTHY, NAMES) == []
+    assert metrics.diagnose(history([3, 2, 1.0, 1.01, 1.02]), HEALTHY, NAMES) == ()
 
 
 def test_collapse_names_the_class_and_silences_the_rest():
     found = metrics.diagnose(history([1, 2, 3], [3, 2, 1]), np.array([[0, 50], [0, 50]]), NAMES)
     assert kinds(found) == ["collapsed"]
-    assert (found[0]["class"], found[0]["share"]) == ("dog", 1.0)
-    assert "100.0% of the images are called dog" in found[0]["message"]
+    assert (found[0].class_name, found[0].share) == ("dog", 1.0)
+    assert "100.0% of the images are called dog" in found[0].message
 
 
 @pytest.mark.parametrize(("others", "collapsed"), [(1, True), (2, False)])
@@ -160,15 +146,15 @@ def test_collapse_begins_at_99_percent(others, collapsed):
 
 
 def test_one_class_alone_does_not_collapse():
-    assert metrics.diagnose(history([3, 1, 1.01]), np.array([[7]]), ["cat"]) == []
+    assert metrics.diagnose(history([3, 1, 1.01]), np.array([[7]]), ["cat"]) == ()
 
 
 def test_overfitting_says_since_when_and_how_far_apart():
     val_loss, loss = [1.0, 0.7, 0.75, 0.9], [1.1, 0.8, 0.5, 0.2]
     (found,) = metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES)
-    assert (found["kind"], found["since_epoch"]) == ("overfitting", 2)
-    assert found["gap"] == pytest.approx(0.7)
-    assert "since epoch 2: validation loss rose from 0.700 to 0.900" in found["message"]
+    assert (found.kind, found.since_epoch) == ("overfitting", 2)
+    assert found.gap == pytest.approx(0.7)
+    assert "since epoch 2: validation loss rose from 0.700 to 0.900" in found.message
 
 
 @pytest.mark.parametrize(("last", "expected"), [(1.0499, []), (1.0501, ["overfitting"])])
@@ -178,7 +164,7 @@ def test_overfitting_begins_5_percent_above_the_best(last, expected):
 
 
 def test_validation_loss_that_rises_with_training_loss_is_not_overfitting():
-    assert metrics.diagnose(history([2, 1.0, 3], [2, 1.0, 1.0]), HEALTHY, NAMES) == []
+    assert metrics.diagnose(history([2, 1.0, 3], [2, 1.0, 1.0]), HEALTHY, NAMES) == ()
 
 
 @pytest.mark.parametrize(("best", "expected"), [(18, []), (19, ["still_improving"])])
@@ -187,25 +173,25 @@ def test_still_improving_where_the_best_is_in_the_last_tenth(best, expected):
     val_loss[best - 1] = 0.99
     found = metrics.diagnose(history(val_loss), HEALTHY, NAMES)
     assert kinds(found) == expected
-    assert all(finding["best_epoch"] == best for finding in found)
+    assert all(finding.best_epoch == best for finding in found)
 
 
 def test_single_epoch_is_still_improving():
     (found,) = metrics.diagnose(history([2.0]), HEALTHY, NAMES)
-    assert (found["kind"], found["best_epoch"]) == ("still_improving", 1)
-    assert "epoch 1 of 1" in found["message"]
+    assert (found.kind, found.best_epoch) == ("still_improving", 1)
+    assert "epoch 1 of 1" in found.message
 
 
 def test_one_noisy_last_epoch_is_not_overfitting():
     loss = np.linspace(1.0, 0.2, 30).tolist()
     val_loss = [*np.linspace(1.0, 0.5, 20), *[0.5] * 9, 0.6]
-    assert metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES) == []
+    assert metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES) == ()
     val_loss[-2:] = [0.6, 0.6]
-    assert metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES)[0]["kind"] == "overfitting"
+    assert metrics.diagnose(history(val_loss, loss), HEALTHY, NAMES)[0].kind == "overfitting"
 
 
 def test_validation_loss_below_training_loss_is_not_overfitting():
-    assert metrics.diagnose(history([0.5] + [0.56] * 9, [0.7] * 9 + [0.6]), HEALTHY, NAMES) == []
+    assert metrics.diagnose(history([0.5] + [0.56] * 9, [0.7] * 9 + [0.6]), HEALTHY, NAMES) == ()
 
 
 def test_run_that_overfits_is_not_told_to_train_longer():

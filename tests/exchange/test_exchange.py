@@ -16,7 +16,9 @@ from kerascnn.evaluation import evaluate, load_best_model
 from kerascnn.exchange import build_network, convert, export, loading_script
 from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
-from kerascnn.run import Run, create_run
+from kerascnn.records.run import Environment
+from kerascnn.run import Run
+from kerascnn.run.find import create_run
 
 RECIPE = load_recipe("adam-lr0.001").with_values({"data.dataset": "shapes"})
 SMALL = RECIPE.with_values({"model.filters": [4, 6, 8], "model.units": 16})
@@ -383,7 +385,7 @@ def test_wrong_usage_exits_2(invoke, arguments):
 def test_evaluation_on_images_of_another_size_or_number_of_classes_says_so():
     recipe = SMALL.with_values({"model.pool_after": [1]})
     run = create_run(recipe)
-    run.write_environment({"backend": "torch"})
+    run.write_environment(Environment(backend="torch"))
     run.write_best(build_model(recipe, (16, 16, 3), 4).save)
     with pytest.raises(RunError, match=r"16x16x3 and tells apart 4 classes; .* 32x32x3 and 10"):
         evaluate(run)

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras  # noqa: F401, imported once for all children
 from test_resume import DATASET, RECIPE
 
-from kerascnn.run import list_runs
+from kerascnn.run.find import list_runs
 from kerascnn.training import resume, train
 
 EPOCHS = 12

@@ -4,7 +4,10 @@ import numpy as np
 
 from kerascnn.evaluation import summarize
 from kerascnn.recipe import load_recipe
-from kerascnn.run import Run, create_run
+from kerascnn.records.run import Checkpoint, Environment
+from kerascnn.run import Run
+from kerascnn.run.find import create_run
+from made.records import make_history
 
 NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -25,32 +28,20 @@ def make_run(
     epochs = resolved.train.epochs
     val_loss = list(val_loss or np.linspace(1.5, 0.6, epochs))
     loss = list(loss or np.linspace(1.8, 0.5, epochs))
-    run.write_history(rows_of(loss, val_loss))
-    run.write_environment({"backend": "torch", "wall_seconds": float(epochs)})
+    run.write_history(make_history(val_loss, loss))
+    run.write_environment(Environment(backend="torch", wall_seconds=float(epochs)))
     labels, predictions = predict(accuracies or {})
     probabilities = np.eye(10, dtype="float32")[predictions]
     run.write_predictions(probabilities=probabilities, predictions=predictions, labels=labels)
-    run.write_metrics(summarize(run, resolved, NAMES, labels, probabilities))
+    run.write_metrics(summarize(run, NAMES, labels, probabilities))
     return run
-
-
-def rows_of(loss, val_loss) -> list[dict[str, float]]:
-    """A history, an epoch a row."""
-    columns = zip(loss, val_loss, strict=True)
-    return [
-        {"epoch": epoch, "loss": a, "accuracy": 0.5, "val_loss": b, "val_accuracy": 0.7,
-         "seconds": 1.0}
-        for epoch, (a, b) in enumerate(columns, 1)
-    ]  # fmt: skip
 
 
 def begin_run(runs_dir, recipe="sgd-lr0.01", seed=0) -> Run:
     """A run that has begun and can go on."""
     resolved = load_recipe(recipe).with_values({"train.seed": seed})
     run = create_run(resolved, runs_dir)
-    run.write_checkpoint(
-        {"history": [], "best": None, "best_before": None, "recipe": resolved.to_toml()}
-    )
+    run.write_checkpoint(Checkpoint(recipe=resolved.to_toml()))
     return run
 
 
@@ -76,5 +67,5 @@ def collapse(run: Run, name="airplane") -> Run:
     """Make a run one that calls everything one class."""
     arrays = one_class(name)
     run.write_predictions(**arrays)
-    run.write_metrics(summarize(run, run.recipe, NAMES, arrays["labels"], arrays["probabilities"]))
+    run.write_metrics(summarize(run, NAMES, arrays["labels"], arrays["probabilities"]))
     return run

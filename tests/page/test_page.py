@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made.page import FILTERS, HOSTILE, NUM_TEST, SCRIPT, draw_folder, make_audit, train_run
+from made.records import make_history
 
 from kerascnn.errors import RunError
+from kerascnn.evaluation import summarize
 from kerascnn.page import comparison, gather, write_page
 from kerascnn.page.charts import build_chart, round_steps
 from kerascnn.page.measured import identify, read_measured
@@ -26,7 +28,9 @@ from kerascnn.page.pictures import (
     color_maps,
 )
 from kerascnn.recipe import load_recipe
-from kerascnn.run import Run, create_run
+from kerascnn.records.run import ConvertedFrom, Environment, History
+from kerascnn.run import Run
+from kerascnn.run.find import create_run
 
 MOST_BYTES = 8_000_000
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -126,20 +130,9 @@ def make_run(predictions, labels, names, recipe="adam-lr0.001", seed=0, val_loss
     predictions, labels = np.array(predictions), np.array(labels)
     probabilities = np.eye(len(names))[predictions]
     run.write_predictions(probabilities=probabilities, predictions=predictions, labels=labels)
-    per_class = [{"name": name, "reported": None} for name in names]
-    run.write_metrics({"test": {"accuracy": 0.5, "per_class": per_class}, "reported": {}})
-    rows = [
-        {
-            "epoch": epoch,
-            "loss": loss,
-            "accuracy": 0.5,
-            "val_loss": loss,
-            "val_accuracy": 0.5,
-            "seconds": 1.0,
-        }
-        for epoch, loss in enumerate(val_loss, start=1)
-    ]
-    run.write_history(rows)
+    run.write_environment(Environment())
+    run.write_history(make_history(val_loss, val_loss))
+    run.write_metrics(summarize(run, names, labels, probabilities))
     return run
 
 
@@ -316,7 +309,7 @@ def test_several_runs_are_grouped_by_recipe_and_spread_over_seeds(trained):
     assert [run["seed"] for run in first["runs"]] == [0, 1]
     assert first["accuracy"]["mean"] == pytest.approx(np.mean(accuracies[:2]))
     assert first["accuracy"]["sd"] == pytest.approx(np.std(accuracies[:2], ddof=1))
-    assert second["accuracy"] == {
+    assert second["accuracy"].model_dump() == {
         "mean": accuracies[2],
         "sd": None,
         "num_seeds": 1,
@@ -394,9 +387,9 @@ def test_augmentation_is_shown_where_it_is_given(several):
 
 
 def test_converted_weights_have_a_page_without_curves(run):
-    run.write_history([])
-    environment = run.read_environment()
-    run.write_environment(environment | {"converted_from": {"file": "net<b>.pt"}})
+    run.write_history(History())
+    converted = {"converted_from": ConvertedFrom(file="net<b>.pt")}
+    run.write_environment(run.read_environment().model_copy(update=converted))
     (run.path / "checkpoint.npz").unlink()
     page = Page(write_page([run], Path("page.html")).read_text("utf-8"))
     assert "No curves: the weights were converted from “net<b>.pt”" in page.words
@@ -451,13 +444,6 @@ def test_predictions_that_do_not_fit_are_refused(damage):
     run.write_predictions(**(run.read_predictions() | damage))
     with pytest.raises(RunError, match=r"do not fit its metrics; `kerascnn evaluate "):
         write_page([run], "page.html", pictures=False)
-
-
-@pytest.mark.parametrize("reported", [None, [], "x", {"accuracy": "high"}, {"accuracy": None}])
-def test_reported_figures_that_are_none_are_left_out(reported):
-    run = make_run([0, 1, 1], [0, 1, 0], ["a", "b"])
-    run.write_metrics(run.read_metrics() | {"reported": reported})
-    assert "reported" not in page_of([run]).words.replace("what the study reported", "")
 
 
 def test_run_of_other_test_images_than_there_are_is_refused(run):

@@ -254,7 +254,7 @@ def test_any_name_is_a_recipe_or_a_recipe_error(name):
 @given(NAMES.filter(lambda name: len(name) < 40))
 @settings(MANY, max_examples=100)
 def test_a_name_that_is_taken_is_one_name_of_a_directory(tmp_path_factory, name):
-    from kerascnn.run import create_run
+    from kerascnn.run.find import create_run
 
     runs = tmp_path_factory.getbasetemp() / "named"
     recipe = parse_recipe(BASE | {"name": name}, "it")

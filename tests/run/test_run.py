@@ -9,24 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made.records import make_evaluation, make_history
 from matplotlib.figure import Figure
 
 from kerascnn.errors import RunError
 from kerascnn.recipe import load_recipe
-from kerascnn.run import HISTORY_COLUMNS, Run, create_run, find_run, list_runs
+from kerascnn.records.run import History
+from kerascnn.run import HISTORY_COLUMNS, Run
+from kerascnn.run.find import create_run, find_run, list_runs
 
 RECIPE = load_recipe("sgd-lr0.01").with_values({"train.epochs": 3, "train.seed": 7})
-MEASURED = {"test": {"accuracy": 0.75}}
+MEASURED = make_evaluation(accuracy=0.75)
 
 
 @pytest.fixture
 def run():
     return create_run(RECIPE)
-
-
-def epoch(number, val_loss=1.0):
-    row = dict.fromkeys(HISTORY_COLUMNS, 0.5)
-    return row | {"epoch": number, "val_loss": val_loss}
 
 
 def make_run(name, runs_dir="runs"):
@@ -121,22 +119,20 @@ def test_model_is_saved_under_a_name_that_keras_accepts(run):
     assert seen == [".keras"]
 
 
-def test_metrics_that_are_no_json_leave_the_old_ones(run):
-    run.write_metrics(MEASURED)
-    with pytest.raises(ValueError, match="JSON"):
-        run.write_metrics({"test": {"accuracy": float("nan")}})
-    assert run.read_metrics() == MEASURED
+def test_numbers_that_are_not_finite_are_no_metrics():
+    with pytest.raises(ValueError, match="finite"):
+        make_evaluation(best_val_loss=float("nan"))
 
 
 def test_history_is_empty_before_the_first_epoch(run):
-    assert run.read_history() == {column: [] for column in HISTORY_COLUMNS}
+    assert run.read_history() == History()
 
 
 def test_history_grows_by_a_row_an_epoch(run):
-    run.write_history([epoch(1, 0.1 + 0.2)])
-    run.write_history([epoch(1, 0.1 + 0.2), epoch(2, 1e-7)])
+    run.write_history(make_history([0.1 + 0.2]))
+    run.write_history(make_history([0.1 + 0.2, 1e-7]))
     history = run.read_history()
-    assert history["epoch"] == [1, 2]
+    assert history.epoch == (1, 2)
     assert all(isinstance(number, int) for number in history["epoch"])
     assert history["val_loss"] == [0.1 + 0.2, 1e-7]
 
@@ -186,7 +182,7 @@ def test_damaged_history_is_a_run_error(run, content):
     (run.path / "history.csv").write_bytes(content)
     with pytest.raises(RunError, match=rf"^history.csv of run '{run.name}' is damaged \(.+\)\.$"):
         run.read_history()
-    assert run.describe()["status"].startswith("damaged: history.csv")
+    assert run.describe().status.startswith("damaged: history.csv")
 
 
 DAMAGED_JSON = {
@@ -209,11 +205,46 @@ def test_damaged_json_is_a_run_error(run, content):
             read()
 
 
-@pytest.mark.parametrize("content", [{}, {"test": None}, {"test": 3}, {"test": {}}])
-def test_metrics_without_a_test_accuracy_are_damaged(run, content):
-    run.write_metrics(content)
-    with pytest.raises(RunError, match=rf"no test accuracy\). `kerascnn evaluate {run.path}`"):
+@pytest.mark.parametrize("key", ["recipe", "test", "reported"])
+def test_metrics_that_lack_a_part_are_damaged(run, key):
+    content = MEASURED.model_dump(mode="json")
+    del content[key]
+    run.metrics_path.write_text(json.dumps(content))
+    with pytest.raises(RunError, match=rf"damaged \({key}: .*\)\. `kerascnn evaluate {run.path}`"):
         run.read_metrics()
+
+
+def test_numbers_that_are_text_are_damaged(run):
+    content = MEASURED.model_dump(mode="json")
+    content["test"]["accuracy"] = "0.75"
+    run.metrics_path.write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"damaged \(test\.accuracy: .*number"):
+        run.read_metrics()
+
+
+def test_what_is_read_is_read_again_once_the_file_has_changed(run):
+    run.write_history(make_history([1.0]))
+    assert run.read_history() is run.read_history()
+    run.write_history(make_history([1.0, 0.5]))
+    assert len(run.read_history()) == 2
+
+
+def test_records_read_like_the_dicts_of_version_0_1(run):
+    run.write_metrics(MEASURED)
+    measured = run.read_metrics()
+    assert measured["test"]["accuracy"] == 0.75
+    assert "accuracy" not in measured["reported"]
+    assert dict(measured)["best_epoch"] == measured.best_epoch == 9
+    assert measured.get("nothing") is None
+
+
+def test_activations_of_two_layers_are_two_files_and_lose_nothing(run):
+    run.best_path.touch()
+    for layer in ("conv1", "relu1"):
+        run.write_activations(f"images/{layer}", {"mean": np.full((2, 3), len(layer), "float32")})
+    assert len(list((run.path / "activations").iterdir())) == 2
+    for layer in ("conv1", "relu1"):
+        assert (run.read_activations(f"images/{layer}")["mean"] == len(layer)).all()
 
 
 def test_environment_that_is_missing_is_a_run_error(run):
@@ -248,52 +279,51 @@ def test_damaged_recipe_is_a_run_error(run, content):
 
 def test_status_counts_epochs_and_then_says_whether_it_was_evaluated(run):
     assert run.status == "0 of 3 epochs"
-    run.write_history([epoch(1)])
+    run.write_history(make_history([1.0]))
     assert run.status == "1 of 3 epochs"
-    run.write_history([epoch(1), epoch(2), epoch(3)])
+    run.write_history(make_history([1.0] * 3))
     assert run.status == "trained"
     run.write_metrics(MEASURED)
     assert run.status == "finished"
 
 
 def test_evaluated_run_that_stopped_early_still_counts_its_epochs(run):
-    run.write_history([epoch(1)])
+    run.write_history(make_history([1.0]))
     run.write_metrics(MEASURED)
     assert run.status == "1 of 3 epochs"
 
 
 def test_description_of_a_new_run_has_none_for_what_is_not_known(run):
-    assert run.describe() == {
+    assert run.describe().model_dump() == {
         "run": run.name,
         "recipe": "sgd-lr0.01",
         "dataset": "cifar10",
         "seed": 7,
-        "status": "0 of 3 epochs",
         "best_epoch": None,
         "best_val_loss": None,
         "accuracy": None,
+        "status": "0 of 3 epochs",
     }
 
 
 def test_description_gives_the_first_of_the_best_epochs_and_the_accuracy(run):
-    run.write_history([epoch(number, loss) for number, loss in enumerate([2.0, 1.5, 1.5], 1)])
+    run.write_history(make_history([2.0, 1.5, 1.5]))
     run.write_metrics(MEASURED)
     found = run.describe()
-    assert (found["best_epoch"], found["best_val_loss"]) == (2, 1.5)
-    assert (found["accuracy"], found["status"]) == (0.75, "finished")
+    assert (found.best_epoch, found.best_val_loss) == (2, 1.5)
+    assert (found.accuracy, found.status) == (0.75, "finished")
 
 
 def test_description_of_a_damaged_run_says_what_is_damaged(run):
-    run.write_history([epoch(1, 1.5)])
+    run.write_history(make_history([1.5]))
     run.metrics_path.write_text("{")
     found = run.describe()
-    assert found["status"].startswith("damaged: metrics.json")
-    assert (found["recipe"], found["best_val_loss"], found["accuracy"]) == ("sgd-lr0.01", 1.5, None)
+    assert found.status.startswith("damaged: metrics.json")
+    assert (found.recipe, found.best_val_loss, found.accuracy) == ("sgd-lr0.01", 1.5, None)
     (run.path / "recipe.toml").write_text("")
     found = run.describe()
-    assert found["status"].startswith("damaged: Run ")
-    assert found["recipe"] is None
-    json.dumps(found, allow_nan=False)
+    assert found.status.startswith("damaged: Run ")
+    assert found.recipe is None
 
 
 def test_runs_are_listed_from_the_oldest_by_the_time_in_their_names():

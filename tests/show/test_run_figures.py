@@ -9,10 +9,12 @@ from itertools import pairwise
 import matplotlib
 import numpy as np
 import pytest
+from made.records import make_classes, make_history
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from kerascnn.records.run import History, ReportedNumbers
 from kerascnn.show import run_figures as plots
 from kerascnn.show.image_figures import plot_augmentations, plot_examples
 from kerascnn.show.style import TITLE_LINES
@@ -23,14 +25,8 @@ LONG_NAMES = [f"industrial building with a very long roof {i}" for i in range(4)
 
 
 def build_history(val_loss, loss=None):
-    num_epochs = len(val_loss)
-    return {
-        "epoch": list(range(1, num_epochs + 1)),
-        "loss": list(val_loss if loss is None else loss),
-        "val_loss": list(val_loss),
-        "accuracy": [0.5] * num_epochs,
-        "val_accuracy": [0.01 * epoch for epoch in range(1, num_epochs + 1)],
-    }
+    rows = make_history(list(val_loss), list(val_loss if loss is None else loss)).rows
+    return History.of(row.model_copy(update={"val_accuracy": 0.01 * row.epoch}) for row in rows)
 
 
 def build_pictures(num_images, height=32, width=32):
@@ -48,17 +44,17 @@ def draw_examples(labels, predictions, class_names=NAMES, title="Examples"):
 
 
 def draw_per_class(accuracy, class_names=NAMES, title="Classes", **options):
-    accuracy = np.array(accuracy)
-    return plots.plot_per_class(
-        accuracy, accuracy - 0.05, accuracy + 0.05, class_names, title, **options
-    )
+    rows = make_classes(accuracy, class_names, options.pop("reported", None))
+    return plots.plot_per_class(rows, title, **options)
 
 
 def draw_all(class_names=NAMES, title="A title"):
     """One figure of each kind."""
     pictures = build_pictures(2)
     return {
-        "history": plots.plot_history(build_history([3.0, 2.0, 2.5]), title, {"accuracy": 0.8}),
+        "history": plots.plot_history(
+            build_history([3.0, 2.0, 2.5]), title, ReportedNumbers(accuracy=0.8)
+        ),
         "examples": draw_examples([0, 1, 2], [0, 2, 3], class_names, title),
         "confusion": plots.plot_confusion(np.diag([5, 6, 7, 8]), class_names, title),
         "augmentations": plot_augmentations(pictures, pictures[:, None], title),
@@ -117,7 +113,9 @@ def test_every_function_returns_a_figure_with_its_title():
 def test_pyplot_is_never_imported():
     code = (
         "import sys, io, kerascnn.show.run_figures as plots\n"
-        "history = {key: [1.0] for key in plots.HISTORY_KEYS}\n"
+        "from kerascnn.records.run import Epoch, History\n"
+        "row = dict.fromkeys(Epoch.model_fields, 1)\n"
+        "history = History.of([Epoch(**row)])\n"
         "plots.plot_history(history, 'one').savefig(io.BytesIO())\n"
         "print('matplotlib.figure' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     )
@@ -233,7 +231,7 @@ def test_history_draws_the_values_it_was_given():
     ):
         line = line_named(axes, label)
         np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
-        np.testing.assert_array_equal(line.get_ydata(), history[key])
+        np.testing.assert_array_equal(line.get_ydata(), getattr(history, key))
 
 
 def test_training_and_validation_differ_in_more_than_color():
@@ -244,7 +242,7 @@ def test_training_and_validation_differ_in_more_than_color():
 
 @pytest.mark.parametrize(
     ("val_loss", "best_epoch"),
-    [([2.0, 1.0, 1.5], 2), ([2.0, 1.0, 1.0], 2), ([1.0], 1), ([np.nan, 3.0, 2.0, 4.0], 3)],
+    [([2.0, 1.0, 1.5], 2), ([2.0, 1.0, 1.0], 2), ([1.0], 1)],
 )
 def test_best_epoch_is_the_first_with_the_lowest_validation_loss(val_loss, best_epoch):
     history = build_history(val_loss, loss=[1.0] * len(val_loss))
@@ -254,7 +252,7 @@ def test_best_epoch_is_the_first_with_the_lowest_validation_loss(val_loss, best_
         vertical, marker = lines_of(axes, plots.BEST)
         assert list(vertical.get_xdata()) == [best_epoch, best_epoch]
         assert list(marker.get_xdata()) == [best_epoch]
-        assert list(marker.get_ydata()) == [history[key][best_epoch - 1]]
+        assert list(marker.get_ydata()) == [getattr(history, key)[best_epoch - 1]]
 
 
 def test_best_epoch_is_labelled_with_its_values_above_its_line():
@@ -279,14 +277,6 @@ def test_label_of_the_best_epoch_stays_clear_of_the_panel_s_title(best_epoch):
         (label,) = axes.texts
         (title,) = [text for text in shown_texts(axes) if text.get_text() in ("Loss", "Accuracy")]
         assert not inked_box(label).overlaps(inked_box(title))
-
-
-def test_no_epoch_is_best_where_no_validation_loss_is_finite():
-    figure = plots.plot_history(build_history([np.nan, np.nan], loss=[1.0, np.inf]), "Run")
-    render(figure)
-    for axes in figure.axes:
-        assert lines_of(axes, plots.BEST) == []
-        assert list(axes.texts) == []
 
 
 def test_single_epoch_has_one_whole_tick_and_is_seen():
@@ -337,15 +327,8 @@ def test_ordinary_losses_are_all_in_view():
     assert lines_of(axes, plots.UNSEEN) == []
 
 
-def test_losses_that_are_not_finite_are_marked_and_the_legend_says_so():
-    figure = plots.plot_history(build_history([1.0, np.nan, np.inf, 0.9], loss=[1.0] * 4), "Run")
-    (marks,) = lines_of(figure.axes[0], plots.UNSEEN)
-    assert list(marks.get_xdata()) == [2, 3]
-    assert "validation not finite: 2 epochs" in legend_labels(figure.axes[0])
-
-
 def test_reported_figures_are_dashed_and_named_as_the_study_s():
-    reported = {"best_val_loss": 0.678, "best_epoch": 2, "train_loss": 0.25, "accuracy": 0.76}
+    reported = ReportedNumbers(best_val_loss=0.678, best_epoch=2, train_loss=0.25, accuracy=0.76)
     loss_axes, accuracy_axes = plots.plot_history(build_history([2.0, 1, 3]), "R", reported).axes
     for axes, label, value in (
         (loss_axes, "study: best validation 0.678 at epoch 2", 0.678),
@@ -361,14 +344,16 @@ def test_reported_figures_are_dashed_and_named_as_the_study_s():
 
 
 def test_reported_best_epoch_without_its_loss_is_a_dashed_vertical_line():
-    axes = plots.plot_history(build_history([2.0, 1.0]), "Run", {"best_epoch": 2}).axes[0]
+    axes = plots.plot_history(build_history([2.0, 1.0]), "Run", ReportedNumbers(best_epoch=2)).axes[
+        0
+    ]
     line = line_named(axes, "study: best epoch 2")
     assert list(line.get_xdata()) == [2, 2]
     assert line.get_linestyle() == "--"
 
 
 def test_reported_best_epoch_after_the_last_is_told_but_does_not_stretch_the_axis():
-    reported = {"best_val_loss": 0.5, "best_epoch": 28}
+    reported = ReportedNumbers(best_val_loss=0.5, best_epoch=28)
     axes = plots.plot_history(build_history([2.0, 1.0]), "Run", reported).axes[0]
     assert axes.get_xlim() == (0.5, 2.5)
     assert "study: best validation 0.500 at epoch 28" in legend_labels(axes)
@@ -376,13 +361,10 @@ def test_reported_best_epoch_after_the_last_is_told_but_does_not_stretch_the_axi
 
 
 def test_reported_loss_above_all_others_is_in_view():
-    axes = plots.plot_history(build_history([0.2, 0.1]), "Run", {"train_loss": 2.3}).axes[0]
+    axes = plots.plot_history(
+        build_history([0.2, 0.1]), "Run", ReportedNumbers(train_loss=2.3)
+    ).axes[0]
     assert axes.get_ylim()[1] > 2.3
-
-
-def test_reported_none_is_left_out():
-    figure = plots.plot_history(build_history([2.0]), "Run", {"accuracy": None})
-    assert "study" not in words(figure)
 
 
 def test_accuracies_are_in_percent_from_0_to_100():
@@ -394,26 +376,9 @@ def test_accuracies_are_in_percent_from_0_to_100():
     assert (labels[0], labels[-1]) == ("0%", "100%")
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"val_loss": [1.0]}, "same length"),
-        ({key: [] for key in plots.HISTORY_KEYS}, "at least one epoch"),
-    ],
-)
-def test_history_of_uneven_or_no_length_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        plots.plot_history(build_history([2.0, 1.0]) | change, "Run")
-
-
-def test_history_without_a_key_is_refused():
-    with pytest.raises(ValueError, match="val_accuracy"):
-        plots.plot_history({"epoch": [1], "loss": [1], "val_loss": [1], "accuracy": [1]}, "Run")
-
-
-def test_unknown_reported_figure_is_refused():
-    with pytest.raises(ValueError, match="best_loss"):
-        plots.plot_history(build_history([2.0]), "Run", {"best_loss": 1.0})
+def test_history_without_an_epoch_is_refused():
+    with pytest.raises(ValueError, match="at least one epoch"):
+        plots.plot_history(History(), "Run")
 
 
 # plot_examples
@@ -623,7 +588,12 @@ def test_classes_stand_from_the_best_down():
 
 
 def test_whiskers_span_the_intervals():
-    axes = plots.plot_per_class([0.5, 0.8], [0.4, 0.75], [0.7, 0.9], ["a", "b"], "Classes").axes[0]
+    rows = make_classes([0.5, 0.8])
+    rows = [
+        rows[0].model_copy(update={"low": 0.4, "high": 0.7}),
+        rows[1].model_copy(update={"low": 0.75, "high": 0.9}),
+    ]
+    axes = plots.plot_per_class(rows, "Classes").axes[0]
     (whiskers,) = axes.collections
     np.testing.assert_allclose(
         whiskers.get_segments(), [[[0.75, 0], [0.9, 0]], [[0.4, 1], [0.7, 1]]]
@@ -649,7 +619,7 @@ def test_overall_accuracy_is_a_labelled_line():
 
 
 def test_class_without_images_is_last_and_says_so():
-    axes = draw_per_class([np.nan, 0.2, 0.8, 0.6]).axes[0]
+    axes = draw_per_class([None, 0.2, 0.8, 0.6]).axes[0]
     assert axes.get_yticklabels()[-1].get_text() == "airplane"
     assert axes.texts[-1].get_text() == "no images"
     assert len(line_named(axes, "this run").get_xdata()) == 3
@@ -661,8 +631,3 @@ def test_accuracies_of_collapsed_run_are_not_cut_at_the_edges():
     assert low < 0
     assert high > 1
     assert not line_named(axes, "this run").get_clip_on()
-
-
-def test_reported_class_that_is_unknown_is_refused():
-    with pytest.raises(ValueError, match="lorry"):
-        draw_per_class([0.7, 0.9, 0.8, 0.6], reported={"lorry": 0.9})

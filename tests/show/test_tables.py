@@ -3,9 +3,11 @@
 import io
 
 import pytest
+from made.records import make_classes, make_evaluation
 from rich.console import Console
 
 from kerascnn.recipe import list_recipes, load_recipe
+from kerascnn.records.run import ComparedClass, Comparison, RunSummary
 from kerascnn.show import run_tables as tables
 from kerascnn.show.study_tables import (
     table_audit,
@@ -35,26 +37,8 @@ def render(table):
 
 
 def measured(accuracies=(0.9, 0.8, 0.7, 0.6, 0.5, 0.4), reported=None, per_class=None):
-    rows = [
-        {
-            "name": name,
-            "accuracy": accuracy,
-            "low": 0.123,
-            "high": 0.987,
-            "count": 10,
-            "reported": (per_class or {}).get(name),
-        }
-        for name, accuracy in zip(NAMES, accuracies, strict=True)
-    ]
-    test = {"accuracy": 0.65, "low": 0.6, "high": 0.7, "loss": 0.98765, "num_images": 10000}
-    return {
-        "epochs": 25,
-        "best_epoch": 9,
-        "best_val_loss": 0.70044,
-        "train_loss": 0.25,
-        "test": test | {"per_class": rows},
-        "reported": reported or {},
-    }
+    classes = make_classes(accuracies, NAMES, per_class)
+    return make_evaluation(classes=classes, reported=reported)
 
 
 def test_per_class_gives_accuracy_and_interval_in_percent():
@@ -62,7 +46,7 @@ def test_per_class_gives_accuracy_and_interval_in_percent():
     assert title == "Test accuracy, 10,000 images"
     assert rows["class"] == ["accuracy", "95 % interval", ""]
     assert rows["cat"] == ["90.0 %", "12.3 – 98.7", "▲ 1"]
-    assert rows["overall"] == ["65.0 %", "60.0 – 70.0", ""]
+    assert rows["overall"] == ["65.0 %", "55.3 – 73.6", ""]
 
 
 def test_per_class_ranks_the_three_strongest_and_weakest():
@@ -146,37 +130,46 @@ def test_recipe_without_a_report_has_a_dash():
 
 
 def test_runs_show_dashes_for_what_is_not_known():
-    known = {"dataset": "shapes", "status": "finished", "best_epoch": 9, "best_val_loss": 0.67804}
-    unknown = {"dataset": None, "status": "damaged: [/]", "best_epoch": None, "best_val_loss": None}
-    _, rows = read(
-        tables.table_runs(
-            [known | {"run": "a", "accuracy": 0.7612}, unknown | {"run": "b", "accuracy": None}]
-        )
+    known = RunSummary(
+        run="a", dataset="shapes", status="finished", best_val_loss=0.67811, accuracy=0.7612
     )
+    unknown = RunSummary(run="b", status="damaged: [/]")
+    _, rows = read(tables.table_runs([known, unknown]))
     assert rows["a"] == ["shapes", "finished", "0.678", "76.1 %"]
     assert rows["b"] == ["–", "damaged: [/]", "–", "–"]
 
 
 def test_run_with_an_accuracy_and_a_loss_of_zero_shows_them():
-    row = {"run": "a", "dataset": "shapes", "status": "finished", "best_epoch": 1}
-    _, rows = read(tables.table_runs([row | {"best_val_loss": 0.0, "accuracy": 0.0}]))
+    row = RunSummary(run="a", status="finished", best_val_loss=0.0, accuracy=0.0)
+    _, rows = read(tables.table_runs([row]))
     assert rows["a"][2:] == ["0.000", "0.0 %"]
 
 
 def test_comparison_gives_each_class_and_a_verdict():
-    row = {"a": 0.5, "b": 0.7504, "only_a": 1, "only_b": 12, "p_value": 0.0034}
-    none = dict.fromkeys(("a", "b", "difference")) | {"only_a": 0, "only_b": 0, "p_value": 1.0}
-    _, rows = read(
-        tables.table_comparison(
-            {
-                "per_class": [
-                    row | {"name": "cat", "difference": 0.2504, "exceeds_chance": True},
-                    none | {"name": "frog", "exceeds_chance": False},
-                ],
-                "overall": row | {"name": "overall", "difference": -0.01, "exceeds_chance": False},
-            }
-        )
+    cat = ComparedClass(
+        name="cat",
+        a=0.5,
+        b=0.7504,
+        difference=0.2504,
+        only_a=1,
+        only_b=12,
+        p_value=0.0034,
+        exceeds_chance=True,
     )
+    frog = ComparedClass(
+        name="frog",
+        a=None,
+        b=None,
+        difference=None,
+        only_a=0,
+        only_b=0,
+        p_value=1.0,
+        exceeds_chance=False,
+    )
+    changes = {"name": "overall", "difference": -0.01, "exceeds_chance": False}
+    overall = cat.model_copy(update=changes)
+    found = Comparison(a="one", b="other", overall=overall, per_class=[cat, frog])
+    _, rows = read(tables.table_comparison(found))
     assert rows["cat"] == ["50.0 %", "75.0 %", "+25.0", "1 / 12", "yes (p = 0.0034)"]
     assert rows["frog"] == ["–", "–", "–", "0 / 0", "no (p = 1)"]
     assert rows["overall"][2:] == ["-1.0", "1 / 12", "no (p = 0.0034)"]

@@ -9,7 +9,7 @@ from made.runs import NAMES, collapse, make_run
 
 from kerascnn.data import load_dataset
 from kerascnn.recipe import list_recipes, load_recipe
-from kerascnn.run import create_run
+from kerascnn.run.find import create_run
 from kerascnn.study.audit import audit
 from kerascnn.study.claims import all_claims
 from kerascnn.study.evidence import Evidence, FirstLayers, Layer

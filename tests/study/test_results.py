@@ -4,20 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from made.runs import begin_run, collapse, make_run, rows_of
+from made.records import make_history
+from made.runs import begin_run, collapse, make_run
 
 from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError
 from kerascnn.recipe import list_recipes
+from kerascnn.records.run import Checkpoint, ConvertedFrom, Environment
+from kerascnn.run.find import find_changed, find_damaged, find_same
 from kerascnn.study.readings import DEFAULT, READINGS, find_reading, recipes_of
-from kerascnn.study.results import (
-    find_changed,
-    find_damaged,
-    find_results,
-    find_same,
-    spread_of,
-    summarize,
-)
+from kerascnn.study.results import find_results, spread_of, summarize
 
 FIRST = load_recipe("sgd-lr0.01")
 
@@ -77,7 +73,7 @@ def test_unfinished_damaged_and_converted_runs_do_not_count():
     damaged = make_run("runs", seed=2)
     (damaged.path / "history.csv").write_text("nonsense")
     converted = make_run("runs", seed=3)
-    converted.write_environment({"converted_from": {"file": "net.pt"}})
+    converted.write_environment(Environment(converted_from=ConvertedFrom(file="net.pt")))
     (converted.path / "history.csv").unlink()
     assert found("runs") == {}
     assert find_same("runs", FIRST.with_values({"train.seed": 3})) is None
@@ -115,11 +111,8 @@ def test_run_that_cannot_go_on_is_passed_over():
 
 def test_trained_run_without_its_best_model_is_not_gone_on_with():
     run = begin_run("runs")
-    rows = rows_of([1.0] * 25, [1.0] * 25)
-    run.write_history(rows)
-    run.write_checkpoint(
-        {"history": rows, "best": None, "best_before": None, "recipe": run.recipe.to_toml()}
-    )
+    history = make_history([1.0] * 25)
+    run.write_checkpoint(Checkpoint(history=history.rows, recipe=run.recipe.to_toml()))
     assert run.status == "trained"
     assert find_same("runs", FIRST) is None
     run.best_path.touch()

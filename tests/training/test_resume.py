@@ -13,7 +13,8 @@ from made.interrupted import DATASET, RECIPE, Interrupt, assert_same_run, interr
 
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
 from kerascnn.evaluation import evaluate
-from kerascnn.run import Run, list_runs
+from kerascnn.run import Run
+from kerascnn.run.find import list_runs
 from kerascnn.training import resume, train
 
 

@@ -15,7 +15,8 @@ from kerascnn.backend import describe_backend
 from kerascnn.data import split_validation
 from kerascnn.errors import TrainingError, TrainingInterrupted
 from kerascnn.model.build import build_model
-from kerascnn.run import HISTORY_COLUMNS, list_runs
+from kerascnn.run import HISTORY_COLUMNS
+from kerascnn.run.find import list_runs
 from kerascnn.training import build_batches, train
 
 
@@ -39,12 +40,11 @@ def test_history_has_a_row_an_epoch(tmp_path):
     run = train_here()
     history = run.read_history()
     assert tuple(history) == HISTORY_COLUMNS
-    assert history["epoch"] == [1, 2]
-    assert all(len(column) == 2 for column in history.values())
-    assert all(0 <= value <= 1 for value in history["accuracy"] + history["val_accuracy"])
-    assert history["loss"][1] < history["loss"][0]
+    assert history.epoch == (1, 2)
+    assert all(0 <= value <= 1 for value in history.accuracy + history.val_accuracy)
+    assert history.loss[1] < history.loss[0]
     # 24 images validate: their accuracy is a whole number of them.
-    shares = 24 * np.array(history["val_accuracy"])
+    shares = 24 * np.array(history.val_accuracy)
     np.testing.assert_allclose(shares, shares.round(), atol=1e-4)
     assert run.path.parent.name == "runs"
     assert run.status == "trained"
@@ -53,7 +53,7 @@ def test_history_has_a_row_an_epoch(tmp_path):
 
 def test_training_learns_what_is_easy_to_learn():
     run = train_here({"train.epochs": 3, "model.dropout": 0.0})
-    assert run.read_history()["accuracy"][-1] > 0.8
+    assert run.read_history().accuracy[-1] > 0.8
 
 
 def test_stored_recipe_is_the_resolved_one():
@@ -63,7 +63,7 @@ def test_stored_recipe_is_the_resolved_one():
 
 def test_environment_says_where_and_with_what():
     run = train_here({"train.epochs": 1})
-    environment = run.read_environment()
+    environment = json.loads((run.path / "environment.json").read_text())
     described = describe_backend()
     assert environment.items() >= described.items()
     assert set(environment) == {

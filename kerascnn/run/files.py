@@ -1,0 +1,148 @@
+"""Files of a run: written whole or not at all, read once, locked while a run trains."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from zipfile import is_zipfile
+
+import numpy as np
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from kerascnn.errors import RunError
+from kerascnn.model.load import check_sizes
+
+Content = TypeVar("Content")
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file so that under its name is either all of it or what was before.
+
+    Args:
+        path: the file.
+        write: called with another path, of the same name, that is then moved there.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
+            written = Path(temporary) / path.name
+            write(written)
+            with written.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(written, path)
+    except OSError as error:
+        raise not_writable(path, error) from None
+    return path
+
+
+def read_once(read: Callable[[Path], Content], path: Path, *others: Path) -> Content:
+    """What `read` makes of a file, kept until the file changes.
+
+    Args:
+        read: called with the path; gives what nobody can change.
+        path: of the file.
+        others: further files that `read` looks at.
+    """
+    return _read(read, path, tuple(_state_of(each) for each in (path, *others)))
+
+
+def file_name(name: str) -> str:
+    """A name, such as one with a layer's in it, as the name of a file in one directory.
+
+    What is no letter, digit, `.`, `_` or `-` becomes `-`, a long name is cut, and names that differ
+    only in that get different endings.
+    """
+    plain = re.sub(r"[^\w.-]", "-", name).lstrip(".-")[:60]
+    if plain == name.replace(":", "-").replace("/", "-"):
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain}-{digest}"
+
+
+def load_arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
+    """Arrays of an .npz file: those named, as far as they are there, or all.
+
+    Raises:
+        OSError, ValueError, and what numpy and zipfile raise, if the file is damaged.
+    """
+    # numpy leaves a file open that it opened and cannot read.
+    with path.open("rb") as file, _open_npz(file) as stored:
+        return {name: stored[name] for name in names or stored if name in stored}
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    return read_once(_sha256, path)
+
+
+def not_writable(path: Path, error: OSError) -> RunError:
+    """The error to raise where a file cannot be written."""
+    return RunError(f"'{path}' cannot be written: {error.strerror or error}.")
+
+
+def reason(error: object) -> str:
+    """Why a file cannot be read, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else first["msg"]
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+@contextmanager
+def lock(directory: Path, name: str) -> Iterator[None]:
+    """Lock the directory of a run, called `name` in errors; the lock goes with the process.
+
+    Raises:
+        RunError: if another process holds the lock, or the directory cannot be written.
+    """
+    held = FileLock(directory / ".lock", timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        raise RunError(f"Run '{name}' is being trained by another process.") from None
+    except OSError as error:
+        raise not_writable(directory, error) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@functools.lru_cache(maxsize=10_000)
+def _read(read: Callable[[Path], Content], path: Path, states: tuple) -> Content:
+    return read(path)
+
+
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open_npz(file: BinaryIO):
+    """Arrays of numbers in an open .npz file, none of which unfolds to far more than is stored."""
+    if not is_zipfile(file):
+        raise ValueError("it is no .npz file")
+    file.seek(0)
+    stored = np.load(file, allow_pickle=False)
+    check_sizes(stored.zip.infolist())
+    return stored
