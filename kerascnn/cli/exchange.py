@@ -83,7 +83,8 @@ def export(
     from kerascnn.backend import require_backend
 
     require_backend()
-    from kerascnn.exchange import export, loading_script
+    from kerascnn.exchange import export
+    from kerascnn.exchange.network import loading_script
 
     path = export(found, output, format_, force)
     remark(f"Wrote {path}.")

@@ -13,7 +13,8 @@ from made.pytorch import Reference, as_pytorch_has_it, draw_images
 
 from kerascnn.errors import ExchangeError, RunError
 from kerascnn.evaluation import evaluate, load_best_model
-from kerascnn.exchange import build_network, convert, export, loading_script
+from kerascnn.exchange import convert, export
+from kerascnn.exchange.network import build_network, loading_script
 from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
 from kerascnn.records.run import Environment
