@@ -59,7 +59,7 @@ _HOMES = {
     "export": "exchange",
 }
 
-_NEED_KERAS = {"evaluation", "exchange", "look", "model", "training"}
+_NEED_KERAS = {"exchange", "look", "model", "training"}
 
 __all__ = ["__version__", *_HOMES]
 

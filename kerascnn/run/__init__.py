@@ -13,14 +13,14 @@ runs/adam-lr0.001-seed0-20261123-101500/
   figures/*.png
   page.html          all of it to look at, see `kerascnn report`
 
-    files   how a file is written, read and locked
-    find    which run is meant, which is the same as another, which goes on
+    contents   what each file says, as a record
+    files      how a file is written, read and locked
+    find       which run is meant, which is the same as another, which goes on
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import shutil
@@ -33,15 +33,10 @@ import numpy as np
 from kerascnn.errors import RecipeError, RunError
 from kerascnn.recipe import Recipe, load_recipe
 from kerascnn.records import Record
-from kerascnn.records.run import (
-    Checkpoint,
-    Environment,
-    Epoch,
-    Evaluation,
-    History,
-    RunSummary,
-)
+from kerascnn.records.run import Checkpoint, Environment, Evaluation, History, RunSummary
+from kerascnn.run import contents
 from kerascnn.run.files import (
+    Content,
     file_name,
     load_arrays,
     lock,
@@ -52,7 +47,6 @@ from kerascnn.run.files import (
     write_whole,
 )
 
-HISTORY_COLUMNS = tuple(Epoch.model_fields)
 PREDICTIONS = ("probabilities", "predictions", "labels")
 _RECIPE, _ENVIRONMENT, _HISTORY = "recipe.toml", "environment.json", "history.csv"
 _CHECKPOINT, _STAGED = "checkpoint.npz", "best.next.keras"
@@ -169,11 +163,11 @@ class Run:
         Raises:
             RunError: if the file is missing or damaged.
         """
-        return self._read_record(_ENVIRONMENT, Environment)
+        return self._read_record(_ENVIRONMENT, contents.read_environment)
 
     def write_history(self, history: History) -> None:
         """Store a row an epoch; the columns are `HISTORY_COLUMNS`."""
-        self._write_text(_HISTORY, _to_csv(history))
+        self._write_text(_HISTORY, contents.history_to_csv(history))
 
     def read_history(self) -> History:
         """All epochs so far; empty before the end of the first.
@@ -216,7 +210,7 @@ class Run:
             RunError: if the file is damaged.
         """
         try:
-            return read_once(_read_checkpoint, self.path / _CHECKPOINT)
+            return read_once(contents.read_checkpoint, self.path / _CHECKPOINT)
         except Exception as error:  # numpy and zipfile raise many kinds
             raise self._damaged(_CHECKPOINT, error) from None
 
@@ -288,7 +282,7 @@ class Run:
         """
         if not self.metrics_path.exists():
             raise self._not_evaluated()
-        return self._read_record(_METRICS, Evaluation)
+        return self._read_record(_METRICS, contents.read_evaluation)
 
     def read_activations(self, key: str) -> dict[str, np.ndarray]:
         """Arrays kept under a key by `write_activations`; empty where there are none.
@@ -353,7 +347,7 @@ class Run:
 
     def _read_history(self) -> History:
         try:
-            return read_once(_from_csv, self.path / _HISTORY)
+            return read_once(contents.read_history, self.path / _HISTORY)
         except FileNotFoundError:
             return History()
         except (OSError, ValueError, csv.Error) as error:
@@ -376,9 +370,9 @@ class Run:
         content = record.model_dump(mode="json", exclude_unset=exclude_unset)
         self._write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
-    def _read_record(self, name: str, kind: type[Record]):
+    def _read_record(self, name: str, read: Callable[[Path], Content]) -> Content:
         try:
-            return read_once(_READERS[kind], self.path / name)
+            return read_once(read, self.path / name)
         except (OSError, ValueError) as error:
             raise self._damaged(name, error) from None
 
@@ -399,38 +393,3 @@ class Run:
 
 def _activations_name(key: str) -> str:
     return f"activations/{file_name(key)}.npz"
-
-
-def _read_checkpoint(path: Path) -> Checkpoint | None:
-    if not path.exists():
-        return None
-    record = load_arrays(path, ("record",))["record"]
-    return Checkpoint.model_validate_json(record.tobytes())
-
-
-def _read_environment(path: Path) -> Environment:
-    return Environment.model_validate_json(path.read_bytes(), strict=True)
-
-
-def _read_evaluation(path: Path) -> Evaluation:
-    return Evaluation.model_validate_json(path.read_bytes(), strict=True)
-
-
-# Functions of their own, because what was read is kept by the function that read it.
-_READERS = {Environment: _read_environment, Evaluation: _read_evaluation}
-
-
-def _from_csv(path: Path) -> History:
-    header, *lines = list(csv.reader(io.StringIO(path.read_text("utf-8")))) or [[]]
-    if tuple(header) != HISTORY_COLUMNS:
-        raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
-    rows = (dict(zip(HISTORY_COLUMNS, map(float, line), strict=True)) for line in lines)
-    return History.of(Epoch(**row) for row in rows)
-
-
-def _to_csv(history: History) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HISTORY_COLUMNS)
-    writer.writerows(zip(*(getattr(history, name) for name in HISTORY_COLUMNS), strict=True))
-    return text.getvalue()

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from kerascnn.errors import RunError
 from kerascnn.recipe import load_recipe
 from kerascnn.records.run import History
-from kerascnn.run import HISTORY_COLUMNS, Run
+from kerascnn.run import Run
+from kerascnn.run.contents import HISTORY_COLUMNS
 from kerascnn.run.find import create_run, find_run, list_runs
 
 RECIPE = load_recipe("sgd-lr0.01").with_values({"train.epochs": 3, "train.seed": 7})

@@ -15,7 +15,7 @@ from kerascnn.backend import describe_backend
 from kerascnn.data import split_validation
 from kerascnn.errors import TrainingError, TrainingInterrupted
 from kerascnn.model.build import build_model
-from kerascnn.run import HISTORY_COLUMNS
+from kerascnn.run.contents import HISTORY_COLUMNS
 from kerascnn.run.find import list_runs
 from kerascnn.training import build_batches, train
 

@@ -1,0 +1,52 @@
+"""What the files of a run say, as records; each function reads one kind of file.
+
+They are functions and not one with a parameter, because `files.read_once` keeps what was read by
+the function that read it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from kerascnn.records.run import Checkpoint, Environment, Epoch, Evaluation, History
+from kerascnn.run.files import load_arrays
+
+HISTORY_COLUMNS = tuple(Epoch.model_fields)
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """The record of `checkpoint.npz`; None where there is no such file."""
+    if not path.exists():
+        return None
+    record = load_arrays(path, ("record",))["record"]
+    return Checkpoint.model_validate_json(record.tobytes())
+
+
+def read_environment(path: Path) -> Environment:
+    """`environment.json`."""
+    return Environment.model_validate_json(path.read_bytes(), strict=True)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """`metrics.json`."""
+    return Evaluation.model_validate_json(path.read_bytes(), strict=True)
+
+
+def read_history(path: Path) -> History:
+    """`history.csv`."""
+    header, *lines = list(csv.reader(io.StringIO(path.read_text("utf-8")))) or [[]]
+    if tuple(header) != HISTORY_COLUMNS:
+        raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
+    rows = (dict(zip(HISTORY_COLUMNS, map(float, line), strict=True)) for line in lines)
+    return History.of(Epoch(**row) for row in rows)
+
+
+def history_to_csv(history: History) -> str:
+    """The text of `history.csv`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HISTORY_COLUMNS)
+    writer.writerows(zip(*(getattr(history, name) for name in HISTORY_COLUMNS), strict=True))
+    return text.getvalue()
