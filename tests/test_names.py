@@ -29,6 +29,7 @@ print(len(homes) ** 2)
 FUNCTIONS = ("train", "resume", "evaluate", "compare", "predict", "audit", "convert", "export")
 
 
+@pytest.mark.slow
 def test_every_name_is_a_function_or_a_class_in_every_order_of_imports():
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_PAIRS], capture_output=True, text=True, check=False

@@ -9,8 +9,9 @@ import numpy as np
 from kerascnn.data import Dataset, load_dataset
 from kerascnn.run import Run
 from kerascnn.seeds import random_stream
+from kerascnn.show.curves import plot_history
 from kerascnn.show.image_figures import plot_examples
-from kerascnn.show.run_figures import plot_confusion, plot_history, plot_per_class
+from kerascnn.show.run_figures import plot_confusion, plot_per_class
 
 # The figure of examples: so many that are right and so many that are wrong.
 NUM_RIGHT, NUM_WRONG = 10, 5

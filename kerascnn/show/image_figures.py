@@ -33,8 +33,7 @@ def plot_examples(
 ) -> Figure:
     """Draw test images with their true class, the predicted class, and its probability.
 
-    A right tile has a solid frame, a check mark and the word "right"; a wrong one has a dashed
-    frame, a cross and the word "wrong".
+    A right tile has a solid frame and a check mark, a wrong one a dashed frame and a cross.
 
     Args:
         images: uint8 (num_images, height, width, 3), 1 to about 20 of them.
@@ -62,11 +61,9 @@ def plot_examples(
     # At least three columns, so that the title has room and few images stand at the left.
     columns = min(EXAMPLE_COLUMNS, max(3, num_images))
     rows = -(-num_images // columns)
-    picture_height = 1.9 * images.shape[1] / images.shape[2]
+    row_height = 1.9 * images.shape[1] / images.shape[2] + 0.95
     with style({"axes.grid": False}):
-        figure = build_figure(
-            2.1 * columns, (picture_height + 0.95) * rows + 0.8, title, "compressed"
-        )
+        figure = build_figure(2.1 * columns, row_height * rows + 0.8, title, "compressed")
         figure.get_layout_engine().set(hspace=0.12)
         all_axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in all_axes[num_images:]:

@@ -5,11 +5,17 @@ Okabe and Ito's, and nothing is told by color alone. Text from outside (titles, 
 drawn as it stands: `$` and `_` mean nothing special.
 """
 
+from __future__ import annotations
+
 import textwrap
+from contextlib import AbstractContextManager
 
 import matplotlib.style
+import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 FONT = "DejaVu Sans"  # comes with matplotlib
 # Also set on each numeric axis: matplotlib would look it up when drawing, in the user's settings.
@@ -54,11 +60,12 @@ STYLE = {
 }
 
 
-def style(changes=None):
+def style(changes: dict[str, object] | None = None) -> AbstractContextManager:
+    """Draw within this, so that no setting of the user's matters; `changes` are further ones."""
     return matplotlib.style.context(["default", STYLE, changes or {}])
 
 
-def build_figure(width, height, title, layout="constrained"):
+def build_figure(width: float, height: float, title: str, layout: str = "constrained") -> Figure:
     """A Figure of that many inches under its title, wrapped to the width.
 
     With the layout "none" the title's upper end is a tenth of an inch from the figure's.
@@ -80,7 +87,7 @@ def build_figure(width, height, title, layout="constrained"):
     return figure
 
 
-def wrap_title(title, width):
+def wrap_title(title: str, width: float) -> list[str]:
     """The lines of a title over a figure `width` inches wide."""
     characters_per_inch = 8.6
     return textwrap.wrap(
@@ -91,7 +98,7 @@ def wrap_title(title, width):
     )
 
 
-def shorten(name, width=NAME_WIDTH, length=NAME_LENGTH):
+def shorten(name: str, width: float = NAME_WIDTH, length: int = NAME_LENGTH) -> str:
     """The name in at most `length` characters and `width` ems, with its end: names differ there."""
     name = printable(name)
     if len(name) <= length and text_width(name) <= width:
@@ -104,7 +111,7 @@ def shorten(name, width=NAME_WIDTH, length=NAME_LENGTH):
     return shortened
 
 
-def text_width(text):
+def text_width(text: str) -> float:
     """The width of one line in ems, that is in multiples of the font size."""
     font = _font()
     font.set_size(100, 72)
@@ -116,7 +123,7 @@ def _font():
     return font_manager.get_font(font_manager.findfont(FONT))
 
 
-def printable(text):
+def printable(text: object) -> str:
     """The text in one line, with `�` for what the font cannot draw."""
     font = _font()
     text = " ".join(str(text).split())
@@ -126,10 +133,40 @@ def printable(text):
     )
 
 
-def require_shape(name, array, shape):
+def require_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise a ValueError where an array has not this shape."""
     require(array.shape == shape, f"{name} has shape {array.shape}; expected {shape}.")
 
 
-def require(condition, message):
+def require(condition: bool, message: str) -> None:
+    """Raise a ValueError with a message where a condition does not hold."""
     if not condition:
         raise ValueError(message)
+
+
+def draw_top_label(axes: Axes, x: float, text: str) -> None:
+    """Write above the upper edge at `x`, where no curve can lie, leaning into the axes."""
+    left, right = axes.get_xlim()
+    place = (x - left) / (right - left)
+    side = "left" if place < 0.3 else "right" if place > 0.7 else "center"
+    axes.text(
+        x,
+        1.01,
+        text,
+        transform=axes.get_xaxis_transform(),
+        ha=side,
+        va="bottom",
+        fontsize=8.5,
+        color=GRAY,
+    )
+
+
+def put_legend_below(axes: Axes, columns: int, points: int = 36) -> None:
+    """Put the legend so many points below the axes."""
+    below = ScaledTranslation(0, -points / 72, axes.figure.dpi_scale_trans)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=axes.transAxes + below,
+        ncols=columns,
+    )

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 
 from kerascnn.records.run import History, ReportedNumbers
 from kerascnn.show import run_figures as plots
+from kerascnn.show.curves import BEST, UNSEEN, plot_history
 from kerascnn.show.image_figures import plot_augmentations, plot_examples
 from kerascnn.show.style import TITLE_LINES
 
@@ -52,7 +53,7 @@ def draw_all(class_names=NAMES, title="A title"):
     """One figure of each kind."""
     pictures = build_pictures(2)
     return {
-        "history": plots.plot_history(
+        "history": plot_history(
             build_history([3.0, 2.0, 2.5]), title, ReportedNumbers(accuracy=0.8)
         ),
         "examples": draw_examples([0, 1, 2], [0, 2, 3], class_names, title),
@@ -112,7 +113,7 @@ def test_every_function_returns_a_figure_with_its_title():
 
 def test_pyplot_is_never_imported():
     code = (
-        "import sys, io, kerascnn.show.run_figures as plots\n"
+        "import sys, io, kerascnn.show.curves as plots\n"
         "from kerascnn.records.run import Epoch, History\n"
         "row = dict.fromkeys(Epoch.model_fields, 1)\n"
         "history = History.of([Epoch(**row)])\n"
@@ -222,7 +223,7 @@ def test_a_name_of_twenty_characters_is_not_shortened():
 
 def test_history_draws_the_values_it_was_given():
     history = build_history([2.0, 1.5, 1.7], loss=[2.2, 1.4, 1.0])
-    loss_axes, accuracy_axes = plots.plot_history(history, "Run").axes
+    loss_axes, accuracy_axes = plot_history(history, "Run").axes
     for axes, label, key in (
         (loss_axes, "training", "loss"),
         (loss_axes, "validation", "val_loss"),
@@ -235,7 +236,7 @@ def test_history_draws_the_values_it_was_given():
 
 
 def test_training_and_validation_differ_in_more_than_color():
-    for axes in plots.plot_history(build_history([2.0, 1.5]), "Run").axes:
+    for axes in plot_history(build_history([2.0, 1.5]), "Run").axes:
         training, validation = (line_named(axes, name) for name in ("training", "validation"))
         assert training.get_marker() != validation.get_marker()
 
@@ -247,16 +248,16 @@ def test_training_and_validation_differ_in_more_than_color():
 def test_best_epoch_is_the_first_with_the_lowest_validation_loss(val_loss, best_epoch):
     history = build_history(val_loss, loss=[1.0] * len(val_loss))
     for axes, key in zip(
-        plots.plot_history(history, "Run").axes, ("val_loss", "val_accuracy"), strict=True
+        plot_history(history, "Run").axes, ("val_loss", "val_accuracy"), strict=True
     ):
-        vertical, marker = lines_of(axes, plots.BEST)
+        vertical, marker = lines_of(axes, BEST)
         assert list(vertical.get_xdata()) == [best_epoch, best_epoch]
         assert list(marker.get_xdata()) == [best_epoch]
         assert list(marker.get_ydata()) == [getattr(history, key)[best_epoch - 1]]
 
 
 def test_best_epoch_is_labelled_with_its_values_above_its_line():
-    figure = plots.plot_history(build_history([2.0, 1.2344, 1.5]), "Run")
+    figure = plot_history(build_history([2.0, 1.2344, 1.5]), "Run")
     for axes, words_expected in zip(
         figure.axes, ("best epoch 2: 1.234", "at best epoch 2: 2.0%"), strict=True
     ):
@@ -271,7 +272,7 @@ def test_best_epoch_is_labelled_with_its_values_above_its_line():
 def test_label_of_the_best_epoch_stays_clear_of_the_panel_s_title(best_epoch):
     val_loss = [2.0] * 25
     val_loss[best_epoch - 1] = 1.0
-    figure = plots.plot_history(build_history(val_loss), "Run")
+    figure = plot_history(build_history(val_loss), "Run")
     render(figure)
     for axes in figure.axes:
         (label,) = axes.texts
@@ -280,7 +281,7 @@ def test_label_of_the_best_epoch_stays_clear_of_the_panel_s_title(best_epoch):
 
 
 def test_single_epoch_has_one_whole_tick_and_is_seen():
-    figure = plots.plot_history(build_history([2.0]), "Run")
+    figure = plot_history(build_history([2.0]), "Run")
     render(figure)
     for axes in figure.axes:
         low, high = axes.get_xlim()
@@ -290,29 +291,29 @@ def test_single_epoch_has_one_whole_tick_and_is_seen():
 
 @pytest.mark.parametrize("num_epochs", [2, 25, 50, 200])
 def test_epochs_are_ticked_at_whole_numbers(num_epochs):
-    axes = plots.plot_history(build_history([1.0] * num_epochs), "Run").axes[0]
+    axes = plot_history(build_history([1.0] * num_epochs), "Run").axes[0]
     ticks = axes.get_xticks()
     assert len(ticks) >= 2
     np.testing.assert_array_equal(ticks, np.rint(ticks))
 
 
 def test_collapsed_curve_is_flat_on_an_axis_from_zero():
-    axes = plots.plot_history(build_history([2.3] * 50), "Run").axes[0]
+    axes = plot_history(build_history([2.3] * 50), "Run").axes[0]
     low, high = axes.get_ylim()
     assert low == 0
     assert 2.3 < high < 3
-    assert lines_of(axes, plots.UNSEEN) == []
+    assert lines_of(axes, UNSEEN) == []
 
 
 def test_losses_of_zero_still_have_an_axis():
-    assert plots.plot_history(build_history([0.0, 0.0]), "Run").axes[0].get_ylim() == (0, 1)
+    assert plot_history(build_history([0.0, 0.0]), "Run").axes[0].get_ylim() == (0, 1)
 
 
 def test_huge_first_losses_are_clipped_and_the_legend_says_so():
     loss = [54.2, 12.0] + [1.5] * 10
-    axes = plots.plot_history(build_history([1e6] + [1.0] * 11, loss=loss), "Run").axes[0]
+    axes = plot_history(build_history([1e6] + [1.0] * 11, loss=loss), "Run").axes[0]
     assert 1.5 < axes.get_ylim()[1] < 2
-    training, validation = lines_of(axes, plots.UNSEEN)
+    training, validation = lines_of(axes, UNSEEN)
     assert list(training.get_xdata()) == [1, 2]
     assert list(validation.get_xdata()) == [1]
     assert training.get_markersize() > validation.get_markersize(), "one would hide the other"
@@ -322,14 +323,14 @@ def test_huge_first_losses_are_clipped_and_the_legend_says_so():
 
 def test_ordinary_losses_are_all_in_view():
     loss = np.linspace(2.5, 0.6, 25)
-    axes = plots.plot_history(build_history(loss[::-1], loss=loss), "Run").axes[0]
+    axes = plot_history(build_history(loss[::-1], loss=loss), "Run").axes[0]
     assert axes.get_ylim()[1] > 2.5
-    assert lines_of(axes, plots.UNSEEN) == []
+    assert lines_of(axes, UNSEEN) == []
 
 
 def test_reported_figures_are_dashed_and_named_as_the_study_s():
     reported = ReportedNumbers(best_val_loss=0.678, best_epoch=2, train_loss=0.25, accuracy=0.76)
-    loss_axes, accuracy_axes = plots.plot_history(build_history([2.0, 1, 3]), "R", reported).axes
+    loss_axes, accuracy_axes = plot_history(build_history([2.0, 1, 3]), "R", reported).axes
     for axes, label, value in (
         (loss_axes, "study: best validation 0.678 at epoch 2", 0.678),
         (loss_axes, "study: training 0.250", 0.25),
@@ -344,9 +345,7 @@ def test_reported_figures_are_dashed_and_named_as_the_study_s():
 
 
 def test_reported_best_epoch_without_its_loss_is_a_dashed_vertical_line():
-    axes = plots.plot_history(build_history([2.0, 1.0]), "Run", ReportedNumbers(best_epoch=2)).axes[
-        0
-    ]
+    axes = plot_history(build_history([2.0, 1.0]), "Run", ReportedNumbers(best_epoch=2)).axes[0]
     line = line_named(axes, "study: best epoch 2")
     assert list(line.get_xdata()) == [2, 2]
     assert line.get_linestyle() == "--"
@@ -354,21 +353,19 @@ def test_reported_best_epoch_without_its_loss_is_a_dashed_vertical_line():
 
 def test_reported_best_epoch_after_the_last_is_told_but_does_not_stretch_the_axis():
     reported = ReportedNumbers(best_val_loss=0.5, best_epoch=28)
-    axes = plots.plot_history(build_history([2.0, 1.0]), "Run", reported).axes[0]
+    axes = plot_history(build_history([2.0, 1.0]), "Run", reported).axes[0]
     assert axes.get_xlim() == (0.5, 2.5)
     assert "study: best validation 0.500 at epoch 28" in legend_labels(axes)
     assert not any(line.get_marker() == "D" for line in axes.lines)
 
 
 def test_reported_loss_above_all_others_is_in_view():
-    axes = plots.plot_history(
-        build_history([0.2, 0.1]), "Run", ReportedNumbers(train_loss=2.3)
-    ).axes[0]
+    axes = plot_history(build_history([0.2, 0.1]), "Run", ReportedNumbers(train_loss=2.3)).axes[0]
     assert axes.get_ylim()[1] > 2.3
 
 
 def test_accuracies_are_in_percent_from_0_to_100():
-    figure = plots.plot_history(build_history([2.0, 1.0]), "Run")
+    figure = plot_history(build_history([2.0, 1.0]), "Run")
     render(figure)
     axes = figure.axes[1]
     labels = [label.get_text() for label in axes.get_yticklabels()]
@@ -378,7 +375,7 @@ def test_accuracies_are_in_percent_from_0_to_100():
 
 def test_history_without_an_epoch_is_refused():
     with pytest.raises(ValueError, match="at least one epoch"):
-        plots.plot_history(History(), "Run")
+        plot_history(History(), "Run")
 
 
 # plot_examples
