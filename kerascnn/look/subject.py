@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from kerascnn.backend import require_backend
-from kerascnn.data import is_dataset, load_dataset
-from kerascnn.data.pictures import find_images, load_images, resize_images
+from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
+from kerascnn.look.images import Shown, load_shown
 from kerascnn.look.scores import Survey, keep_survey, kept_survey, measure
 from kerascnn.model import load as archive
 from kerascnn.run import Run
@@ -23,27 +21,6 @@ RUN_LAYERS = {"conv": "conv1", "bn": "bn1", "relu": "relu1"}
 # Where a model gives no height and width, pictures are shown at this size.
 DEFAULT_SIDE = 224
 BATCH_SIZE = 250
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Images that are shown to a model.
-
-    Attributes:
-        source: names them; the same name means the same images.
-        images: uint8 (num_images, height, width, channels).
-        names: what to call each image: its index in a data set, or its file.
-        labels: int (num_images,), or None where no classes are known.
-        class_names: name of each label; empty where no classes are known.
-        problems: a message for each file that could not be read.
-    """
-
-    source: str
-    images: np.ndarray
-    names: list[str]
-    labels: np.ndarray | None = None
-    class_names: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
 
 
 class Subject:
@@ -234,66 +211,6 @@ def input_shape(model) -> tuple[int, int, int]:
             f"The model takes inputs of shape {shape}, with {channels} channels; expected 1 or 3."
         )
     return height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
-
-
-def load_shown(
-    given: tuple[str | Path, ...],
-    image_shape: tuple[int, int, int] | None,
-    data_dir: Path | None = None,
-) -> Shown:
-    """Images by the name of a data set (its test split), by a folder, or by files.
-
-    Args:
-        given: one data set by its name, a string; or any number of folders and files, of which
-            those that are a Path are never taken for a data set.
-        image_shape: to fit pictures to; None takes a data set as it is.
-        data_dir: see `load_dataset`.
-
-    Raises:
-        ImageError: if none can be read.
-        DatasetError: if the data set cannot be loaded.
-    """
-    name = given[0] if len(given) == 1 and isinstance(given[0], str) else None
-    if name and (image_shape is None or is_dataset(name)):
-        dataset = load_dataset(name, data_dir)
-        images = dataset.test_images
-        if image_shape is not None and dataset.image_shape != image_shape:
-            images = resize_images(images, image_shape)
-        names = [str(index) for index in range(len(images))]
-        return Shown(
-            dataset.fingerprint or dataset.name,
-            images,
-            names,
-            dataset.test_labels,
-            dataset.class_names,
-            dataset.problems,
-        )
-    files = [path for name in given for path in _files(Path(name))]
-    images, read, problems = load_images(files, image_shape)
-    if not read:
-        raise ImageError(_why_none(given, problems))
-    stats = "".join(f"{path.resolve()} {_changed_at(path)}" for path in read)
-    source = hashlib.sha256(stats.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return Shown(source, images, [str(path) for path in read], problems=tuple(problems))
-
-
-def _changed_at(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:  # gone since it was read
-        return 0
-
-
-def _files(path: Path) -> list[Path]:
-    return find_images(path) if path.is_dir() else [path]
-
-
-def _why_none(given: tuple[str | Path, ...], problems: list[str]) -> str:
-    if not problems:
-        return f"There is no picture in '{given[0]}'."
-    if len(problems) == 1:
-        return problems[0]
-    return f"None of {len(problems)} files can be read as a picture. The first: {problems[0]}"
 
 
 def _is_channels_first(model) -> bool:

@@ -12,7 +12,8 @@ import numpy as np
 from kerascnn.backend import require_backend
 from kerascnn.evaluation.metrics import Spread
 from kerascnn.look import explanation as filters
-from kerascnn.look.subject import RUN_LAYERS, Shown, Subject
+from kerascnn.look.images import Shown
+from kerascnn.look.subject import RUN_LAYERS, Subject
 from kerascnn.run import Run
 from kerascnn.study.finding import Finding, unanimous
 from kerascnn.study.results import Result, class_scale, spread_of
