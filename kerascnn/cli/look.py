@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,8 @@ from kerascnn.cli.output import (
     remark_problems,
     save_figure,
 )
+from kerascnn.errors import SelectionError
+from kerascnn.records import Record
 
 OptionalRun = Annotated[
     str | None,
@@ -85,23 +88,21 @@ def top_activations(
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
-    answer = top_images(subject, filter_, k, score, name)
+    found = top_images(subject, filter_, k, score, name)
     remark_problems(subject.shown.problems)
+    records = [each.record for each in found]
     if json:
-        print_json(answer.rows)
+        _print_records(records)
     else:
         title = f"Highest {score} activation of {name}"
-        for row in answer.rows:
-            out.print(table_top(row, f"{title}, filter {row['filter']}"))
+        for record in records:
+            out.print(table_top(record, f"{title}, filter {record.filter}"))
 
     from kerascnn.show.filter_figures import plot_top_activations
 
-    numbers = "-".join(str(row["filter"]) for row in answer.rows)
-    figure = plot_top_activations(
-        answer.drawing,
-        subject.all_class_names,
-        f"{subject.name}: images with the highest {score} activation of {name}",
-    )
+    numbers = "-".join(str(record.filter) for record in records)
+    title = f"{subject.name}: images with the highest {score} activation of {name}"
+    figure = plot_top_activations(found, title)
     _save(figure, subject, f"top-activations-{name}-{numbers}", output)
 
 
@@ -131,22 +132,24 @@ def feature_maps(
     json: Json = False,
 ) -> None:
     """Show what a layer makes of some images that the model gets right."""
-    from kerascnn.look import choose_images, maps_of
+    from kerascnn.look import choose_images, describe_maps, maps_of
     from kerascnn.show.filter_tables import table_maps
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
     chosen = choose_images(subject, class_, image)
-    answer = maps_of(subject, chosen, filters, name)
+    maps = maps_of(subject, chosen, name)
+    found = describe_maps(subject, chosen, maps, _parse_filters(filters, maps.shape[-1]))
     remark_problems(subject.shown.problems)
+    records = [each.record for each in found]
     if json:
-        print_json(answer.rows)
+        _print_records(records)
     else:
-        out.print(table_maps(answer.rows, f"Mean activation of {name}"))
+        out.print(table_maps(records, f"Mean activation of {name}"))
 
     from kerascnn.show.filter_figures import plot_feature_maps
 
-    figure = plot_feature_maps(answer.drawing, f"{subject.name}: feature maps of {name}")
+    figure = plot_feature_maps(found, f"{subject.name}: feature maps of {name}")
     _save(figure, subject, f"feature-maps-{name}", output)
 
 
@@ -168,23 +171,22 @@ def filters(
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
-    answer = all_filters(subject, name)
+    found = all_filters(subject, name)
     remark_problems(subject.shown.problems)
+    records = [each.record for each in found]
     if json:
-        print_json(answer.rows)
+        _print_records(records)
     else:
-        out.print(table_filters(answer.rows, f"Filters of {name}"))
-        dead = [str(row["filter"]) for row in answer.rows if row["is_dead"]]
+        out.print(table_filters(records, f"Filters of {name}"))
+        dead = [str(record.filter) for record in records if record.is_dead]
         remark(f"Dead: {', '.join(dead)}" if dead else "No filter is dead.")
 
-    kernels = answer.drawing[0]["kernels"]
-    if kernels is None:
-        remark(f"{name} has no convolution's kernels to draw.")
+    if any(each.kernel is None for each in found):
+        remark(f"{name} has no kernels of a convolution, so there is no figure.")
         return
     from kerascnn.show.filter_figures import plot_filters
 
-    rows = [row | {"classes": [found["name"] for found in row["classes"]]} for row in answer.rows]
-    figure = plot_filters(kernels, rows, f"{subject.name}: filters of {name}")
+    figure = plot_filters(found, f"{subject.name}: filters of {name}")
     _save(figure, subject, f"filters-{name}", output)
 
 
@@ -204,28 +206,22 @@ def explain_filter(
     """Say in numbers what a filter follows: color, edges, classes."""
     from kerascnn.look import explain
     from kerascnn.show.filter_tables import table_correlations, table_kernel
+    from kerascnn.show.words import visible
 
     subject = _subject(run, runs_dir, model, images, data_dir, value_range)
     name = subject.layer(tap, layer)
-    answer = explain(subject, number, name)
+    explained = explain(subject, number, name)
     remark_problems(subject.shown.problems)
-    row = answer.rows[0]
     if json:
-        print_json(row)
+        print_json(explained.record.model_dump(mode="json"))
     else:
-        out.print(table_kernel(row))
-        out.print(table_correlations(row))
-        out.print(Text(f"Filter {number} of {name} {row['sentence']}."))
+        out.print(table_kernel(explained.record))
+        out.print(table_correlations(explained.record))
+        out.print(Text(visible(explained.record.sentence)))
 
-    from kerascnn.show.filter_figures import plot_explanation
+    from kerascnn.show.explanation_figures import plot_explanation
 
-    figure = plot_explanation(
-        row["correlations"],
-        answer.drawing[0]["kernel"],
-        row["classes"],
-        f"{subject.name}: filter {number} of {name}",
-        row["sentence"],
-    )
+    figure = plot_explanation(explained, f"{subject.name}: filter {number} of {name}")
     _save(figure, subject, f"explain-{name}-{number}", output)
 
 
@@ -250,24 +246,17 @@ def predict(
     from kerascnn.show.filter_tables import table_probabilities
 
     subject = _subject(run, runs_dir, model, files, None, value_range)
-    answer = predict_files(subject)
+    found = predict_files(subject)
     remark_problems(subject.shown.problems)
+    records = [each.record for each in found]
     if json:
-        print_json(answer.rows)
+        _print_records(records)
     else:
-        out.print(table_probabilities(answer.rows, top))
+        out.print(table_probabilities(records, top))
 
-    from kerascnn.show.filter_figures import plot_probabilities
+    from kerascnn.show.prediction_figures import plot_probabilities
 
-    drawing = answer.drawing[0]
-    figure = plot_probabilities(
-        drawing["images"],
-        drawing["names"],
-        drawing["probabilities"],
-        subject.class_names,
-        f"{subject.name}: class probabilities",
-        top,
-    )
+    figure = plot_probabilities(found, f"{subject.name}: class probabilities", top)
     _save(figure, subject, "predictions", output)
     if subject.shown.problems:
         raise typer.Exit(1)
@@ -283,6 +272,30 @@ def _subject(run, runs_dir, model, images, data_dir, value_range):
         raise typer.BadParameter("--value-range goes with --model; a run's models take 0 to 255")
     found = None if model else find_run(run or "latest", runs_dir)
     return Subject(found, model, tuple(images or ()), data_dir, value_range)
+
+
+def _parse_filters(text: str | None, count: int) -> list[int]:
+    """Numbers of filters, from 1, out of `8` (the first eight), `all`, or a list such as `1,8,16`.
+
+    Where there is no text they are the first eight, as far as the layer has them.
+    """
+    if text == "all":
+        return list(range(1, count + 1))
+    parts = [part.strip() for part in (text or str(min(8, count))).split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise SelectionError(
+            f"'{text}' is not a number of filters, `all`, or a list such as 1,8,16."
+        )
+    numbers = [int(part) for part in parts]
+    if len(numbers) > 1 or (text and text.endswith(",")):
+        return numbers
+    if not 1 <= numbers[0] <= count:
+        raise SelectionError(f"{numbers[0]} filters cannot be shown; the layer has {count}.")
+    return list(range(1, numbers[0] + 1))
+
+
+def _print_records(records: Sequence[Record]) -> None:
+    print_json([record.model_dump(mode="json") for record in records])
 
 
 def _save(figure, subject, name: str, output: Path | None) -> None:

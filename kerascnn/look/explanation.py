@@ -1,22 +1,27 @@
-"""What a filter responds to, in numbers: its kernel, its images, and what its answer follows.
+"""What a filter's answer follows: properties of images, and classes beside them.
 
-Arrays in, numbers out. `kernels` are float (height, width, channels, filters); `scores` float
-(num_images, filters), the mean activation of each image and filter; filters count from 0 here.
+Scores are float (num_images,), a filter's mean activation for each image.
 """
 
 from __future__ import annotations
 
-import colorsys
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-# Weights of red, green and blue in gray (ITU-R BT.601).
-GRAY = np.array([0.299, 0.587, 0.114])
+from kerascnn.errors import SelectionError
+from kerascnn.look.kernels import GRAY, describe_kernel
+from kerascnn.look.scores import Survey, highest
+from kerascnn.records.filters import (
+    ClassShare,
+    ExplainedClass,
+    Explanation,
+    Superiority,
+)
+
 # The border is this share of the shorter side, on each side; the centre is what it leaves.
 BORDER_SHARE = 0.25
-# Below this share of a kernel's absolute weights, their sum says nothing.
-CANCELLED = 0.02
 # The images whose classes characterize a filter.
 NUM_TOP = 100
 SIGNIFICANCE = 0.05
@@ -49,54 +54,6 @@ def image_properties(images: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def describe_kernel(kernel: np.ndarray) -> dict[str, object]:
-    """Preferred color and orientation of one kernel.
-
-    Color: the sum of the kernel's weights over its pixels says which color excites it where the
-    image is plain. Orientation: that of the sinusoidal grating, in gray, which it answers most
-    strongly; its selectivity is (best - worst) / (best + worst) over orientations (1: answers one
-    only, 0: all alike).
-
-    Args:
-        kernel: (height, width, channels).
-
-    Returns:
-        `color` (a name; `none` where the weights cancel out; None where channels are not three),
-        `color_weights`, `color_share` (share of the kernel's energy that is not gray, 0 to 1),
-        `orientation` (degrees from 0 up to 180, along the edge, counter-clockwise from horizontal)
-        and `selectivity`.
-    """
-    if kernel.shape[2] != 3:
-        return _describe_orientation(kernel.sum(axis=2)) | {
-            "color": None,
-            "color_weights": None,
-            "color_share": None,
-        }
-    weights = kernel.sum(axis=(0, 1))
-    # What is left of weights that cancel out, as in a kernel of an edge, is no preference.
-    is_plain = np.abs(weights).max() > CANCELLED * np.abs(kernel).sum(axis=(0, 1)).max()
-    chromatic = kernel - kernel.mean(axis=2, keepdims=True)
-    share = float((chromatic**2).sum() / max((kernel**2).sum(), 1e-12))
-    return _describe_orientation(kernel @ GRAY) | {
-        "color": name_color(weights) if is_plain else "none",
-        "color_weights": [float(weight) for weight in weights],
-        "color_share": share,
-    }
-
-
-def name_color(weights: np.ndarray) -> str:
-    """The color that a plain image must have to excite most: a hue's name, or bright or dark."""
-    chroma = weights - weights.mean()
-    if np.abs(chroma).max() < 0.25 * np.abs(weights).max():
-        return "bright" if weights.mean() > 0 else "dark"
-    shifted = chroma - chroma.min()
-    hue = colorsys.rgb_to_hsv(*(shifted / shifted.max()))[0] * 360
-    names = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "magenta")
-    centres = np.array([0, 30, 60, 120, 180, 240, 275, 310])
-    distance = np.abs((hue - centres + 180) % 360 - 180)
-    return names[int(distance.argmin())]
-
-
 def top_images(scores: np.ndarray) -> np.ndarray:
     """Indices of the images whose classes characterize a filter, the highest score first.
 
@@ -107,45 +64,44 @@ def top_images(scores: np.ndarray) -> np.ndarray:
     Args:
         scores: (num_images,).
     """
-    order = np.lexsort((np.arange(len(scores)), -scores))
     count = min(NUM_TOP, max(1, len(scores) // 10))
-    top, rest = order[:count], order[count:]
+    top, rest = np.split(highest(scores, count + 1), [count])
     return top[scores[top] > scores[rest[0]]] if len(rest) else top
 
 
 def over_represented(
-    labels: np.ndarray, top: np.ndarray, num_classes: int
-) -> list[dict[str, object]]:
-    """Classes that the top images hold more often than chance, the least probable first.
+    labels: np.ndarray, top: np.ndarray, class_names: Sequence[str]
+) -> list[ClassShare]:
+    """Classes that the top images hold more often than by chance, the least probable first.
+
+    The p-value is the upper tail of the hypergeometric distribution (drawing as many images at
+    random), times the number of classes (Bonferroni).
 
     Args:
         labels: int (num_images,) of all images.
         top: indices of the top images.
-        num_classes: number of classes.
-
-    Returns:
-        `label`, `count`, `share`, `base_rate` and `p_value`: the upper tail of the hypergeometric
-        distribution (drawing as many images at random), times the number of classes (Bonferroni).
+        class_names: name of each label.
     """
     from scipy.stats import hypergeom
 
     if not len(top):
         return []
-    base = np.bincount(labels, minlength=num_classes)
-    counts = np.bincount(labels[top], minlength=num_classes)
+    base = np.bincount(labels, minlength=len(class_names))
+    counts = np.bincount(labels[top], minlength=len(class_names))
     tails = hypergeom.sf(counts - 1, len(labels), base, len(top))
-    p_values = np.minimum(tails * num_classes, 1.0)
-    rows = [
-        {
-            "label": int(label),
-            "count": int(counts[label]),
-            "share": float(counts[label] / len(top)),
-            "base_rate": float(base[label] / len(labels)),
-            "p_value": float(p_values[label]),
-        }
-        for label in np.lexsort((-counts, tails))
+    p_values = np.minimum(tails * len(class_names), 1.0)
+    return [
+        ClassShare(
+            label=label,
+            name=class_names[label],
+            count=counts[label],
+            share=counts[label] / len(top),
+            base_rate=base[label] / len(labels),
+            p_value=p_values[label],
+        )
+        for label in np.lexsort((-counts, tails)).tolist()
+        if p_values[label] < SIGNIFICANCE
     ]
-    return [row for row in rows if row["p_value"] < SIGNIFICANCE]
 
 
 def rank_correlations(scores: np.ndarray, properties: dict[str, np.ndarray]) -> dict[str, float]:
@@ -168,16 +124,18 @@ def rank_correlations(scores: np.ndarray, properties: dict[str, np.ndarray]) -> 
     return dict(sorted(rhos.items(), key=lambda item: -abs(item[1])))
 
 
-def superiority(scores: np.ndarray, is_class: np.ndarray, control: np.ndarray) -> dict[str, float]:
+def superiority(scores: np.ndarray, is_class: np.ndarray, control: np.ndarray) -> Superiority:
     """Whether a class scores higher among images that are alike in a control property.
 
     Images are divided into strata of equal size by the control. Within each, the probability that
     an image of the class scores higher than one that is not (ties count one half) is the
-    Mann-Whitney statistic; strata are weighted as by van Elteren (1960).
+    Mann-Whitney statistic; strata are weighted as by van Elteren (1960). The p-value is that of the
+    normal approximation.
 
-    Returns:
-        `probability` (0.5: no difference), its 95 % interval `low` to `high`, and `p_value`,
-        two-sided, by the normal approximation for no difference.
+    Args:
+        scores: (num_images,).
+        is_class: bool (num_images,), whether an image is of the class.
+        control: (num_images,), the property.
     """
     from scipy.stats import norm, rankdata
 
@@ -194,53 +152,64 @@ def superiority(scores: np.ndarray, is_class: np.ndarray, control: np.ndarray) -
         variance += weight**2 * n * m * (n + m + 1) / 12
         weight_sum += weight * n * m
     if not variance:
-        return {"probability": 0.5, "low": 0.0, "high": 1.0, "p_value": 1.0}
+        return Superiority(probability=0.5, low=0.0, high=1.0, p_value=1.0)
     z = (numerator - expected) / math.sqrt(variance)
     probability = float(numerator / weight_sum)
     margin = float(norm.isf(SIGNIFICANCE / 2) * math.sqrt(variance) / weight_sum)
-    return {
-        "probability": probability,
-        "low": max(0.0, probability - margin),
-        "high": min(1.0, probability + margin),
-        "p_value": float(2 * norm.sf(abs(z))),
-    }
+    return Superiority(
+        probability=probability,
+        low=max(0.0, probability - margin),
+        high=min(1.0, probability + margin),
+        p_value=2 * norm.sf(abs(z)),
+    )
 
 
 def explain(
-    scores: np.ndarray,
+    survey: Survey,
+    filter_index: int,
     properties: dict[str, np.ndarray],
     labels: np.ndarray | None,
-    class_names: list[str],
-    kernel: np.ndarray | None,
-) -> dict[str, object]:
-    """What one filter's answer follows, as numbers and one sentence that says no more than they do.
+    class_names: Sequence[str],
+) -> Explanation:
+    """What one filter's answer follows, as numbers, and as sentences that say no more than they do.
 
     Args:
-        scores: (num_images,), the filter's mean activation.
-        properties: as `image_properties` gives them.
+        survey: what the layer answered to the images.
+        filter_index: from 0.
+        properties: of the images, as `image_properties` gives them.
         labels: int (num_images,), or None where no classes are known.
         class_names: name of each label.
-        kernel: (height, width, channels), or None where the layer has none.
 
-    Returns:
-        `kernel` (see `describe_kernel`), `correlations` (see `rank_correlations`), `classes` (see
-        `over_represented`, with `name`, and `given_property`, see `superiority`, controlled for the
-        property that the filter follows most) and `sentence`.
+    Raises:
+        SelectionError: if there are too few images to tell.
     """
-    correlations = rank_correlations(scores, properties)
-    followed = next(iter(correlations))
-    top = top_images(scores)
-    classes = [] if labels is None else over_represented(labels, top, len(class_names))
-    for row in classes:
-        row["name"] = class_names[row["label"]]
-        row["given_property"] = superiority(scores, labels == row["label"], properties[followed])
-    return {
-        "kernel": None if kernel is None else describe_kernel(kernel),
-        "correlations": correlations,
-        "num_top": len(top),
-        "classes": classes,
-        "sentence": _sentence(scores, correlations, classes, labels is not None),
-    }
+    if survey.num_images < MIN_IMAGES:
+        raise SelectionError(
+            f"{survey.num_images} images are too few to tell what a filter follows; at least "
+            f"{MIN_IMAGES} are needed."
+        )
+    scores, kernel = survey.scores["mean"][:, filter_index], survey.kernel(filter_index)
+    correlations, top = rank_correlations(scores, properties), top_images(scores)
+    control = properties[next(iter(correlations))]
+    found = [] if labels is None else over_represented(labels, top, class_names)
+    classes = tuple(
+        ExplainedClass(
+            label=each.label,
+            given_property=superiority(scores, labels == each.label, control),
+            **each.model_dump(),
+        )
+        for each in found
+    )
+    name = f"Filter {filter_index + 1} of {survey.layer}"
+    return Explanation(
+        filter=filter_index + 1,
+        layer=survey.layer,
+        kernel=None if kernel is None else describe_kernel(kernel),
+        correlations=correlations,
+        num_top=len(top),
+        classes=classes,
+        sentence=_in_words(name, scores, correlations, None if labels is None else classes),
+    )
 
 
 def _properties_of(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -290,41 +259,33 @@ def _regions(shape: tuple[int, int]) -> dict[str, np.ndarray]:
     return {name: mask for name, mask in regions.items() if mask.any()}
 
 
-def _describe_orientation(gray_kernel: np.ndarray) -> dict[str, float]:
-    rows, columns = np.indices(gray_kernel.shape)
-    angles = np.arange(0, 180, 5)
-    answers = np.zeros(len(angles))
-    for frequency in (1 / 8, 1 / 6, 1 / 4, 1 / 3):
-        for index, angle in enumerate(np.radians(angles)):
-            # The wave runs across the edge; rows count downwards.
-            along = -rows * np.cos(angle) - columns * np.sin(angle)
-            wave = np.exp(2j * np.pi * frequency * along)
-            answers[index] = max(answers[index], abs((gray_kernel * wave).sum()))
-    best, worst = answers.max(), answers.min()
-    selectivity = float((best - worst) / (best + worst)) if best + worst else 0.0
-    return {"orientation": float(angles[answers.argmax()]), "selectivity": selectivity}
-
-
 def _standardized(ranks: np.ndarray) -> np.ndarray:
     spread = ranks.std()
     return (ranks - ranks.mean()) / spread if spread else np.zeros_like(ranks)
 
 
-def _sentence(
-    scores: np.ndarray, correlations: dict[str, float], classes: list[dict], has_labels: bool
+def _in_words(
+    name: str,
+    scores: np.ndarray,
+    correlations: dict[str, float],
+    classes: Sequence[ExplainedClass] | None,
 ) -> str:
     if scores.max() == scores.min():
-        return "answers every image alike: dead"
+        return f"{name} answers every image alike: it is dead."
     followed, rho = next(iter(correlations.items()))
     if abs(rho) < max(FOLLOWS, _chance_rho(len(scores), len(correlations))):
-        text = f"follows none of the simple properties (strongest: {followed}, rho = {rho:.2f})"
+        text = (
+            f"{name} follows none of the simple properties of images; its strongest rank "
+            f"correlation is rho = {rho:.2f}, with {followed}."
+        )
     else:
-        text = f"follows {'' if rho > 0 else 'the lack of '}{followed}, rho = {rho:.2f}"
-    if not has_labels:
+        lack = "" if rho > 0 else "the lack of "
+        text = f"{name} follows {lack}{followed} (rank correlation rho = {rho:.2f})."
+    if classes is None:
         return text
     if not classes:
-        return text + "; no class is over-represented among its top images"
-    return text + "; " + _class_clause(classes[0], followed)
+        return f"{text} No class is over-represented among its top images."
+    return f"{text} {_class_in_words(classes[0], followed)}"
 
 
 def _chance_rho(num_images: int, num_properties: int) -> float:
@@ -334,20 +295,25 @@ def _chance_rho(num_images: int, num_properties: int) -> float:
     return float(norm.isf(SIGNIFICANCE / 2 / num_properties)) / math.sqrt(max(num_images - 1, 1))
 
 
-def _class_clause(row: dict, followed: str) -> str:
-    name, given = row["name"], row["given_property"]
-    alike = f"among images alike in {followed},"
-    shares = f"{100 * given['low']:.0f} – {100 * given['high']:.0f} %"
-    probability = f"{100 * given['probability']:.0f} % probability of superiority, 95 %: {shares}"
-    is_told = given["p_value"] < SIGNIFICANCE
-    if is_told and given["probability"] >= SUPERIOR:
-        return f"{name} also as such: {alike} {name} scores higher ({probability})"
-    if is_told and given["probability"] <= 1 - SUPERIOR:
-        return f"not {name} as such: {alike} {name} scores lower ({probability})"
-    if given["high"] < NO_HIGHER:
-        hardly = "hardly" if is_told and given["probability"] > 0.5 else "no"
-        return f"not {name} as such: {alike} {name} scores {hardly} higher ({probability})"
-    return (
-        f"{name} is frequent among its top images, but whether as such cannot be told: {alike} too "
-        f"few can be compared ({probability})"
+def _class_in_words(found: ExplainedClass, followed: str) -> str:
+    given = found.given_property
+    one = f"{'an' if found.name.lower().startswith(tuple('aeiou')) else 'a'} {found.name}"
+    alike = f"images with about the same {followed.removesuffix(' of the image')}"
+    often = (
+        f"{100 * given.probability:.0f} times in 100 "
+        f"(95 %: {100 * given.low:.0f} to {100 * given.high:.0f})"
     )
+    is_told = given.p_value < SIGNIFICANCE
+    if is_told and given.probability >= SUPERIOR:
+        said = f"Also among {alike}, {one} scores higher than another image {often}."
+    elif is_told and given.probability <= 1 - SUPERIOR:
+        said = f"But among {alike}, {one} scores lower than another image: higher only {often}."
+    elif given.high < NO_HIGHER:
+        how = "hardly" if is_told and given.probability > 0.5 else "no"
+        said = f"But among {alike}, {one} scores {how} higher than another image: {often}."
+    else:
+        said = (
+            f"Among {alike}, {one} scores higher than another image {often}, but too few images "
+            "can be compared to be sure."
+        )
+    return f"Class {found.name} is over-represented among its top images. {said}"

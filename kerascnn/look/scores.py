@@ -43,8 +43,27 @@ class Survey:
     def top(self, filter_index: int, k: int, score: str = "mean") -> tuple[np.ndarray, np.ndarray]:
         """The k images that excite a filter, from 0, most: indices and scores, best first."""
         scores = self.scores[score][:, filter_index]
-        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
-        return order, scores[order]
+        chosen = highest(scores, k)
+        return chosen, scores[chosen]
+
+    def active_share(self, filter_index: int) -> float:
+        """The share of images for which some pixel of a filter's map is above zero."""
+        return float(np.mean(self.scores["max"][:, filter_index] > 0))
+
+    def is_dead(self, filter_index: int) -> bool:
+        """Whether a filter's map is nowhere above zero, or its mean the same for all images."""
+        means = self.scores["mean"][:, filter_index]
+        is_alike = len(means) > 1 and np.ptp(means) == 0
+        return bool(is_alike or self.scores["max"][:, filter_index].max() <= 0)
+
+    def kernel(self, filter_index: int) -> np.ndarray | None:
+        """The kernel of a filter, (height, width, channels), where the layer has kernels."""
+        return None if self.kernels is None else self.kernels[..., filter_index]
+
+
+def highest(scores: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the k highest of some numbers, best first; of equal ones the earlier first."""
+    return np.argsort(-scores, kind="stable")[:k]
 
 
 def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Survey:

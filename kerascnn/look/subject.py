@@ -104,19 +104,16 @@ class Subject:
     def probabilities(self) -> np.ndarray | None:
         """Class probabilities, float32 (num_images, num_classes), if the model gives them."""
         kept = self._kept_probabilities()
-        if kept is not None:
-            return kept
-        if self.run:
+        if kept is None and self.run:
             from kerascnn.evaluation import predict
 
-            return predict(self.model, self.shown.images)
-        if not _is_classifier(self.model):
-            return None
-        outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
-        outputs = np.concatenate(outputs).astype("float32")
-        if not np.isfinite(outputs).all():
+            kept = predict(self.model, self.shown.images)
+        elif kept is None and _is_classifier(self.model):
+            outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
+            kept = _to_probabilities(self.model, np.concatenate(outputs).astype("float32"))
+        if kept is not None and not np.isfinite(kept).all():
             raise ModelError(f"{self.name} gives outputs that are not finite.")
-        return _to_probabilities(self.model, outputs)
+        return kept
 
     @property
     def predictions(self) -> np.ndarray | None:
@@ -229,13 +226,14 @@ def _to_probabilities(model, outputs: np.ndarray) -> np.ndarray:
 
     One unit gives the second of two classes, as Keras's binary cross-entropy has it.
     """
+    from scipy.special import expit, softmax
+
     if outputs.shape[1] == 1:
-        share = outputs if _ends_in_sigmoid(model) else np.exp(-np.logaddexp(0, -outputs))
+        share = outputs if _ends_in_sigmoid(model) else expit(outputs)
         return np.concatenate([1 - share, share], axis=1)
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs
-    exponents = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return exponents / exponents.sum(axis=1, keepdims=True)
+    return softmax(outputs, axis=1)
 
 
 def _ends_in_sigmoid(model) -> bool:

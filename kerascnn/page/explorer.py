@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerascnn import look
-from kerascnn.look import explanation as filters
+from kerascnn.errors import SelectionError
+from kerascnn.look import maps_of
+from kerascnn.look.explanation import explain, top_images
 from kerascnn.look.scores import Survey
-from kerascnn.look.subject import Subject
+from kerascnn.look.subject import RUN_LAYERS, Subject
 from kerascnn.page.examples import describe_image, draw_order
 from kerascnn.page.measured import Measured
 from kerascnn.page.pictures import Album, Atlas, color_kernels, color_maps, place_in
 
-LAYER = "relu1"
+LAYER = RUN_LAYERS["relu"]
 # With several runs on a page, and with one.
 MOST_FILTERS, MOST_FILTERS_OF_ONE = 32, 64
 NUM_TOP = 5
@@ -36,7 +37,7 @@ def explore(
         subject: the same, with its model.
         album: takes kernels and maps.
         atlas: takes the images shown.
-        properties: of the images, see `filters.image_properties`.
+        properties: of the images, see `explanation.image_properties`.
         most_filters: of a layer with more, the first ones are shown.
 
     Returns:
@@ -47,7 +48,7 @@ def explore(
     survey = subject.survey(LAYER)
     count = min(survey.num_filters, most_filters)
     samples = choose_samples(measured)
-    maps = album.add(color_all_maps(_maps_of(subject, samples, count)))
+    maps = album.add(color_all_maps(maps_of(subject, samples, LAYER)[..., :count]))
     kernels = None
     if survey.kernels is not None:
         kernels = album.add(color_kernels(survey.kernels[..., :count]))
@@ -92,18 +93,11 @@ def color_all_maps(maps: np.ndarray) -> np.ndarray:
     return np.concatenate([color_maps(maps[:, ::step, ::step, i]) for i in range(maps.shape[-1])])
 
 
-def _maps_of(subject: Subject, samples: list[int], count: int) -> np.ndarray:
-    wanted = ",".join(map(str, range(1, count + 1))) + ","
-    answer = look.maps_of(subject, samples, wanted, LAYER)
-    return np.stack([drawing["maps"] for drawing in answer.drawing]).transpose(0, 2, 3, 1)
-
-
 def _describe_filter(
     measured: Measured, survey: Survey, index: int, atlas: Atlas, properties: dict[str, np.ndarray]
 ) -> dict[str, object]:
-    scores, highest = (survey.scores[name][:, index] for name in ("mean", "max"))
-    is_dead = bool(highest.max() <= 0 or (len(scores) > 1 and np.ptp(scores) == 0))
-    chosen, values = survey.top(index, min(NUM_TOP, survey.num_images))
+    is_dead = survey.is_dead(index)
+    chosen, values = survey.top(index, NUM_TOP)
     top = [
         describe_image(measured, atlas, image) | {"activation": float(value)}
         for image, value in zip(chosen, values, strict=True)
@@ -112,25 +106,27 @@ def _describe_filter(
         "number": index + 1,
         "address": f"{measured.identity}-filter-{index + 1}",
         "is_dead": is_dead,
-        "active_share": float(np.mean(highest > 0)),
+        "active_share": survey.active_share(index),
         "top": [] if is_dead else top,
-        "mix": [] if is_dead else _class_mix(measured, scores),
+        "mix": [] if is_dead else _class_mix(measured, survey.scores["mean"][:, index]),
         "sentence": _explain(measured, survey, index, properties),
     }
 
 
 def _class_mix(measured: Measured, scores: np.ndarray) -> list[tuple[str, int, int]]:
     """Classes of the images that excite a filter most: name, how many, percent of them."""
-    top = filters.top_images(scores)
+    top = top_images(scores)
     counts = np.bincount(measured.labels[top], minlength=len(measured.class_names))
     order = [int(label) for label in np.argsort(-counts, kind="stable") if counts[label]]
     names = measured.class_names
     return [(names[i], int(counts[i]), round(100 * int(counts[i]) / len(top))) for i in order]
 
 
-def _explain(measured, survey, index, properties) -> str:
-    if survey.num_images < filters.MIN_IMAGES:
-        return f"{survey.num_images} test images are too few to tell what it follows"
-    kernel = None if survey.kernels is None else survey.kernels[..., index]
-    scores, names = survey.scores["mean"][:, index], list(measured.class_names)
-    return filters.explain(scores, properties, measured.labels, names, kernel)["sentence"]
+def _explain(
+    measured: Measured, survey: Survey, index: int, properties: dict[str, np.ndarray]
+) -> str:
+    """What a filter follows in words, or why that cannot be told."""
+    try:
+        return explain(survey, index, properties, measured.labels, measured.class_names).sentence
+    except SelectionError as error:
+        return str(error)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from kerascnn.show.pictures import color_levels, kernel_to_picture
+
 COLUMNS = 40
 # Longest side of a picture in a sheet, in pixels; longer ones are scaled down.
 MOST_SIDE = 64
@@ -20,20 +22,7 @@ QUALITIES = (None, 95, 85, 70, 50, 30, 10)
 # Bytes, before base64 makes a third more of them: of all images; of the other sheets, of which each
 # run has up to three, one of them small.
 ATLAS_BYTES, SHEET_BYTES = 2_000_000, 1_200_000
-# Colors of a map from nothing to its highest value, viridis as matplotlib has it, every 32nd.
-MAP_COLORS = np.array(
-    [
-        (68, 1, 84),
-        (71, 44, 122),
-        (59, 81, 139),
-        (44, 113, 142),
-        (33, 144, 141),
-        (39, 173, 129),
-        (92, 200, 99),
-        (170, 220, 50),
-        (253, 231, 37),
-    ]
-)
+# So many colors a map has: few are small to store.
 MAP_LEVELS = 48
 
 
@@ -157,10 +146,7 @@ def color_maps(maps: np.ndarray) -> np.ndarray:
     """
     highest = maps.max(initial=0)
     shares = np.clip(maps / highest, 0, 1) if highest > 0 else np.zeros_like(maps)
-    levels = np.linspace(0, len(MAP_COLORS) - 1, MAP_LEVELS)
-    anchors = np.arange(len(MAP_COLORS))
-    palette = np.stack([np.interp(levels, anchors, color) for color in MAP_COLORS.T], axis=1)
-    return palette.round().astype("uint8")[(shares * (MAP_LEVELS - 1)).round().astype(int)]
+    return color_levels(MAP_LEVELS)[(shares * (MAP_LEVELS - 1)).round().astype(int)]
 
 
 def color_kernels(kernels: np.ndarray) -> np.ndarray:
@@ -172,12 +158,8 @@ def color_kernels(kernels: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (filters, height, width, 3), each with a scale of its own.
     """
-    tiles = np.moveaxis(kernels, -1, 0)
-    if tiles.shape[-1] != 3:
-        tiles = np.repeat(tiles.mean(axis=-1, keepdims=True), 3, axis=-1)
-    largest = np.abs(tiles).max(axis=(1, 2, 3), keepdims=True)
-    scaled = np.divide(tiles, largest, out=np.zeros_like(tiles), where=largest > 0)
-    return (127.5 + 127.5 * scaled).round().astype("uint8")
+    tiles = [255 * kernel_to_picture(kernel) for kernel in np.moveaxis(kernels, -1, 0)]
+    return np.stack(tiles).round().astype("uint8")
 
 
 def _fit(pictures: np.ndarray) -> np.ndarray:

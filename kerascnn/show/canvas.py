@@ -4,8 +4,15 @@ Every picture and every line of words has its place on it. That stays quick with
 pictures, and no text can push a picture aside.
 """
 
-import textwrap
+from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from kerascnn.show.style import (
@@ -14,6 +21,7 @@ from kerascnn.show.style import (
     LIGHT_GRAY,
     build_figure,
     printable,
+    require,
     shorten,
     text_width,
     wrap_title,
@@ -28,11 +36,17 @@ HEADING_LENGTH = 150
 # A larger picture is smoothed as it is made smaller; smaller ones show their pixels.
 LARGE = 96
 MIN_WIDTH = 5.0
+# What some artists are, for who has the Figure: their `gid`.
 PICTURE = "picture"
+KERNEL = "kernel"
+MAP = "feature map"
 DEAD = "dead"
 
+# Left, top and side of a square of the canvas.
+Box = tuple[float, float, float]
 
-def build_canvas(width, height, title, caption):
+
+def build_canvas(width: float, height: float, title: str, caption: str) -> tuple[Figure, Axes]:
     """A Figure with `height` inches between its title and its caption, and its canvas.
 
     The canvas counts inches, from the left and downwards from where the title's room ends.
@@ -51,7 +65,7 @@ def build_canvas(width, height, title, caption):
     return figure, canvas
 
 
-def add_axes(canvas, x, y, width, height):
+def add_axes(canvas: Axes, x: float, y: float, width: float, height: float) -> Axes:
     """Axes in a rectangle of the canvas whose upper left corner is given."""
     full_width, full_height = canvas.figure.get_size_inches()
     top = -canvas.get_ylim()[1]
@@ -65,8 +79,10 @@ def add_axes(canvas, x, y, width, height):
     )
 
 
-def put_picture(canvas, picture, box, gid=PICTURE, **options):
-    """Draw a picture, as large as fits, in a square of the canvas (left, top, side)."""
+def put_picture(
+    canvas: Axes, picture: np.ndarray, box: Box, gid: str = PICTURE, **options: object
+) -> AxesImage:
+    """Draw a picture, as large as fits, in a square of the canvas."""
     left, top, side = box
     height, width = picture.shape[:2]
     scale = side / max(height, width)
@@ -87,12 +103,12 @@ def put_picture(canvas, picture, box, gid=PICTURE, **options):
     return shown
 
 
-def write(canvas, x, y, text, **options):
+def write(canvas: Axes, x: float, y: float, text: str, **options: object) -> None:
     """Write one line whose upper left corner is given."""
     canvas.text(x, y, text, va="top", **{"fontsize": WORD_SIZE, **options})
 
 
-def write_heading(canvas, x, y, text, width):
+def write_heading(canvas: Axes, x: float, y: float, text: str, width: float) -> None:
     """Write one line in bold, shortened to `width` inches."""
     size = 10
     # Bold letters are up to a quarter wider.
@@ -100,14 +116,17 @@ def write_heading(canvas, x, y, text, width):
     write(canvas, x, y, text, fontsize=size, fontweight="bold")
 
 
-def write_lines(canvas, box, lines, above=0, **options):
+def write_lines(
+    canvas: Axes, box: Box, lines: Sequence[str], above: int = 0, **options: object
+) -> None:
     """Write lines under a picture's square, leaving room for `above` of them before."""
     left, top, side = box
     for i, line in enumerate(lines, start=above):
         write(canvas, left, top + side + 0.06 + i * LINE, line, **options)
 
 
-def cross_out(canvas, box):
+def cross_out(canvas: Axes, box: Box) -> None:
+    """Draw a cross over a square."""
     left, top, side = box
     for ends in ((top, top + side), (top + side, top)):
         # White beside black is seen on every kernel.
@@ -115,7 +134,7 @@ def cross_out(canvas, box):
             canvas.plot([left, left + side], ends, color=color, linewidth=linewidth, gid=DEAD)
 
 
-def wrap(text, width):
+def wrap(text: str, width: float) -> list[str]:
     """The text in lines of at most `width` ems."""
     text = printable(text)
     for characters in range(int(2.5 * width), 1, -1):
@@ -123,3 +142,13 @@ def wrap(text, width):
         if max(map(text_width, lines), default=0) <= width:
             break
     return lines
+
+
+def require_pictures(images: Iterable[np.ndarray]) -> None:
+    """Refuse what is no picture with three channels of bytes."""
+    for image in images:
+        require(
+            image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8,
+            f"An image has shape {image.shape} and dtype {image.dtype}; "
+            "expected uint8 (height, width, 3).",
+        )

@@ -2,110 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
+from kerascnn.records.filters import (
+    ExplainedClass,
+    Explanation,
+    FilterRow,
+    ImageMaps,
+    KernelDescription,
+    Probabilities,
+    TopImages,
+)
 from kerascnn.records.quantity import MISSING, percent
 from kerascnn.show.words import build_table, cell
 
 
-def table_top(row: dict, title: str) -> Table:
-    """The images that excite one filter most, as a row of `look.top_images`."""
+def table_top(found: TopImages, title: str) -> Table:
+    """The images that excite one filter most."""
     table = build_table(title)
     table.add_column("rank", justify="right")
     table.add_column("image", overflow="fold")
     table.add_column("true class")
     table.add_column("predicted class")
     table.add_column("activation", justify="right")
-    for image in row["top"]:
-        cells = (image["image"], image["label"], image["prediction"])
-        named = (cell(text or MISSING) for text in cells)
-        table.add_row(str(image["rank"]), *named, f"{image['activation']:.3f}")
+    for image in found.top:
+        named = (cell(text or MISSING) for text in (image.image, image.label, image.prediction))
+        table.add_row(str(image.rank), *named, f"{image.activation:.3f}")
     return table
 
 
-def table_maps(rows: list[dict], title: str) -> Table:
-    """Mean activation of each filter for each image, as rows of `look.maps_of`."""
+def table_maps(images: Sequence[ImageMaps], title: str) -> Table:
+    """Mean activation of each filter for each image."""
     table = build_table(title)
     table.add_column("filter", justify="right")
-    for row in rows:
-        heading = row["label"] or row["image"]
-        heading = f"{heading} ({row['image']})" if row["label"] else heading
+    for each in images:
+        heading = f"{each.label} ({each.image})" if each.label else each.image
         table.add_column(cell(heading), justify="right", overflow="fold")
-    for place, first in enumerate(rows[0]["filters"]):
-        values = (f"{row['filters'][place]['mean']:.3f}" for row in rows)
-        table.add_row(str(first["filter"]), *values)
+    for maps in zip(*(each.filters for each in images), strict=True):
+        table.add_row(str(maps[0].filter), *(f"{found.mean:.3f}" for found in maps))
     return table
 
 
-def table_filters(rows: list[dict], title: str) -> Table:
-    """A row a filter, as `look.all_filters` gives them."""
+def table_filters(rows: Sequence[FilterRow], title: str) -> Table:
+    """A row a filter: dead or alive, how often active, and whose images excite it."""
     table = build_table(title)
     table.add_column("filter", justify="right")
     table.add_column("state")
-    table.add_column("active for", justify="right")
-    table.add_column("mean", justify="right")
-    table.add_column("over-represented among its top images")
+    table.add_column("active\nimages", justify="right")
+    table.add_column("mean\nactivation", justify="right")
+    table.add_column("over-represented classes,\ntheir share of its top images")
     for row in rows:
-        classes = (_over_represented(found) for found in row["classes"])
+        classes = (f"{each.name} {percent(each.share, 0)}" for each in row.classes)
         table.add_row(
-            str(row["filter"]),
-            "dead" if row["is_dead"] else "alive",
-            percent(row["active_share"]),
-            f"{row['mean']:.3f}",
+            str(row.filter),
+            "dead" if row.is_dead else "alive",
+            percent(row.active_share),
+            f"{row.mean:.3f}",
             cell(", ".join(classes)) or MISSING,
         )
     return table
 
 
-def table_kernel(row: dict) -> Table:
-    """Preferred color and orientation of a filter, as `look.explain` gives them."""
-    table = build_table(f"Filter {row['filter']} of {row['layer']}")
+def table_kernel(explanation: Explanation) -> Table:
+    """Preferred color and orientation of a filter, and the classes that excite it."""
+    table = build_table(f"Filter {explanation.filter} of {explanation.layer}")
     table.add_column("")
     table.add_column("value")
-    kernel = row["kernel"]
-    if kernel is not None:
-        if kernel["color"]:
-            weights = ", ".join(f"{weight:+.2f}" for weight in kernel["color_weights"])
-            table.add_row("preferred color", f"{kernel['color']} (red, green, blue: {weights})")
-            table.add_row("share of color in the kernel", percent(kernel["color_share"], 0))
-        orientation = f"{kernel['orientation']:.0f}° from horizontal"
-        selectivity = f"selectivity {kernel['selectivity']:.2f}"
-        table.add_row("preferred orientation of edges", f"{orientation} ({selectivity})")
-    for found in row["classes"]:
-        given = found["given_property"]["probability"]
-        table.add_row(
-            cell(f"{found['name']} among the top {row['num_top']}"),
-            f"{percent(found['share'], 0)}, base rate {percent(found['base_rate'], 0)}, "
-            f"p = {found['p_value']:.2g}; among alike images {percent(given, 0)} superior",
-        )
+    if explanation.kernel is not None:
+        _add_kernel(table, explanation.kernel)
+    for found in explanation.classes:
+        _add_class(table, found, explanation)
     return table
 
 
-def table_correlations(row: dict, num_rows: int = 10) -> Table:
-    """The properties that a filter follows most, as `look.explain` gives them."""
+def table_correlations(explanation: Explanation, num_rows: int = 10) -> Table:
+    """The properties of images that a filter follows most."""
     table = build_table("Rank correlation of its mean activation with properties of the images")
     table.add_column("property")
     table.add_column("rho", justify="right")
-    for name, rho in list(row["correlations"].items())[:num_rows]:
+    for name, rho in list(explanation.correlations.items())[:num_rows]:
         table.add_row(name, f"{rho:+.2f}")
     return table
 
 
-def table_probabilities(rows: list[dict], top: int) -> Table:
-    """The most probable classes of each picture, with bars, as `look.predict_files` gives them."""
+def table_probabilities(pictures: Sequence[Probabilities], top: int) -> Table:
+    """The most probable classes of each picture, with bars."""
     table = build_table("Class probabilities")
     table.add_column("picture", overflow="fold")
     table.add_column("class")
     table.add_column("probability", justify="right")
     table.add_column("")
-    for row in rows:
-        ranked = list(row["probabilities"].items())[:top]
-        for place, (name, share) in enumerate(ranked):
-            picture = "" if place else cell(row["image"])
+    for each in pictures:
+        for place, (name, share) in enumerate(list(each.probabilities.items())[:top]):
+            picture = "" if place else cell(each.image)
             table.add_row(picture, cell(name), percent(share), "█" * round(20 * share))
         table.add_section()
     return table
 
 
-def _over_represented(found: dict) -> str:
-    return f"{found['name']} {percent(found['share'], 0)}"
+def _add_kernel(table: Table, kernel: KernelDescription) -> None:
+    if kernel.color is not None:
+        weights = ", ".join(f"{weight:+.2f}" for weight in kernel.color_weights)
+        table.add_row("preferred color", kernel.color)
+        table.add_row("weights of red, green and blue", weights)
+        table.add_row("share of color in the kernel", percent(kernel.color_share, 0))
+    table.add_row("preferred orientation of edges", f"{kernel.orientation:.0f}° from horizontal")
+    scale = "1: only this one, 0: all alike"
+    table.add_row("selectivity for it", f"{kernel.selectivity:.2f} ({scale})")
+
+
+def _add_class(table: Table, found: ExplainedClass, explanation: Explanation) -> None:
+    among = f"{percent(found.share, 0)}, among all images {percent(found.base_rate, 0)}"
+    table.add_row(
+        cell(f"{found.name} among the top {explanation.num_top} images"),
+        f"{among} (p = {found.p_value:.2g})",
+    )
+    often = percent(found.given_property.probability, 0)
+    table.add_row(
+        cell(f"{found.name} higher than another image"),
+        f"in {often} of pairs with about the same {explanation.followed}",
+    )

@@ -26,3 +26,8 @@ def cell(text: str) -> str:
 
 def build_table(title: str) -> Table:
     return Table(title=Text(visible(title)), title_justify="left", title_style="bold")
+
+
+def short_percent(share: float) -> str:
+    """A fraction in percent where there is little room; what is not nothing never reads as 0."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"

@@ -13,6 +13,7 @@ from kerascnn.backend import require_backend
 from kerascnn.evaluation.metrics import Spread
 from kerascnn.look import explanation as filters
 from kerascnn.look.images import Shown
+from kerascnn.look.scores import highest
 from kerascnn.look.subject import RUN_LAYERS, Subject
 from kerascnn.run import Run
 from kerascnn.study.finding import Finding, unanimous
@@ -44,8 +45,7 @@ class Layer:
 
     def top(self, filter_index: int, k: int = 5) -> np.ndarray:
         """Indices of the k images of highest mean activation, best first."""
-        scores = self.scores[:, filter_index]
-        return np.lexsort((np.arange(len(scores)), -scores))[:k]
+        return highest(self.scores[:, filter_index], k)
 
 
 class Evidence:

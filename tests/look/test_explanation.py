@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from kerascnn.errors import SelectionError
 from kerascnn.look.explanation import (
-    describe_kernel,
     explain,
     image_properties,
-    name_color,
     over_represented,
     rank_correlations,
     superiority,
     top_images,
 )
+from kerascnn.look.kernels import describe_kernel, name_color
+from kerascnn.look.scores import Survey
 
 # Light above dark, light left of dark, and the two diagonals; zeros lie along the edge.
 EDGES = {
@@ -37,10 +38,10 @@ def in_channels(plane, *weights):
 @pytest.mark.parametrize("angle", EDGES)
 def test_orientation_is_that_of_the_edge_counter_clockwise_from_horizontal(angle, sign):
     described = describe_kernel(in_channels(EDGES[angle], sign, sign, sign))
-    assert described["orientation"] == angle
-    assert described["selectivity"] > 0.5
+    assert described.orientation == angle
+    assert described.selectivity > 0.5
     # Light above dark and its opposite are the same to a plain color.
-    assert described["color"] == "none"
+    assert described.color == "none"
 
 
 def grating(angle, size=9):
@@ -55,41 +56,41 @@ def grating(angle, size=9):
 def test_orientation_of_waves_at_any_angle(angle):
     described = describe_kernel(in_channels(grating(angle), 1, 1, 1))
     # The steps are of 5 degrees; 0 and 180 are the same.
-    assert abs((described["orientation"] - angle + 90) % 180 - 90) <= 5
-    assert 0 <= described["orientation"] < 180
-    assert described["selectivity"] > 0.8
+    assert abs((described.orientation - angle + 90) % 180 - 90) <= 5
+    assert 0 <= described.orientation < 180
+    assert described.selectivity > 0.8
 
 
 def test_a_kernel_of_one_pixel_has_no_orientation_to_speak_of():
     plane = np.zeros((3, 3))
     plane[1, 1] = 1
-    assert describe_kernel(in_channels(plane, 1, 1, 1))["selectivity"] == pytest.approx(0, abs=1e-6)
-    assert describe_kernel(np.zeros((3, 3, 3)))["selectivity"] == 0
+    assert describe_kernel(in_channels(plane, 1, 1, 1)).selectivity == pytest.approx(0, abs=1e-6)
+    assert describe_kernel(np.zeros((3, 3, 3))).selectivity == 0
 
 
 def test_a_blue_kernel_prefers_blue_and_is_all_color():
     described = describe_kernel(in_channels(np.ones((3, 3)), 0, 0, 1))
-    assert described["color"] == "blue"
-    assert described["color_weights"] == [0, 0, 9]
+    assert described.color == "blue"
+    assert described.color_weights == (0, 0, 9)
     # One channel of three: the energy less that of its mean, 1 - 1/3.
-    assert described["color_share"] == pytest.approx(2 / 3)
+    assert described.color_share == pytest.approx(2 / 3)
 
 
 def test_a_sign_flipped_blue_kernel_prefers_the_opposite_of_blue():
-    assert describe_kernel(in_channels(np.ones((3, 3)), 0, 0, -1))["color"] == "yellow"
+    assert describe_kernel(in_channels(np.ones((3, 3)), 0, 0, -1)).color == "yellow"
 
 
 def test_a_gray_kernel_has_no_color():
     described = describe_kernel(in_channels(np.ones((3, 3)), 2, 2, 2))
-    assert (described["color"], described["color_share"]) == ("bright", 0)
-    assert describe_kernel(in_channels(np.ones((3, 3)), -2, -2, -2))["color"] == "dark"
+    assert (described.color, described.color_share) == ("bright", 0)
+    assert describe_kernel(in_channels(np.ones((3, 3)), -2, -2, -2)).color == "dark"
 
 
 def test_a_kernel_of_another_number_of_channels_has_an_orientation_only():
     for channels in (1, 2, 32):
         described = describe_kernel(in_channels(EDGES[90], *[1] * channels))
-        assert described["orientation"] == 90
-        assert described["color"] is described["color_weights"] is described["color_share"] is None
+        assert described.orientation == 90
+        assert described.color is described.color_weights is described.color_share is None
 
 
 @pytest.mark.parametrize(
@@ -195,27 +196,27 @@ def test_images_of_one_channel_have_no_colors_and_tiny_ones_no_centre():
 
 def test_over_representation_is_the_hypergeometric_tail_times_the_number_of_classes():
     labels = np.array([0] * 5 + [1] * 15)
-    rows = over_represented(labels, np.array([0, 1, 2, 3]), 2)
+    (found,) = over_represented(labels, np.array([0, 1, 2, 3]), ("cat", "dog"))
     # All four drawn are of class 0: C(5, 4) of the C(20, 4) ways.
-    assert [row["label"] for row in rows] == [0]
-    assert rows[0]["p_value"] == pytest.approx(2 * 5 / 4845)
-    assert (rows[0]["count"], rows[0]["share"], rows[0]["base_rate"]) == (4, 1.0, 0.25)
+    assert (found.label, found.name) == (0, "cat")
+    assert found.p_value == pytest.approx(2 * 5 / 4845)
+    assert (found.count, found.share, found.base_rate) == (4, 1.0, 0.25)
 
 
 def test_three_of_four_is_within_chance_after_correction():
     # P(at least 3 of class 0) = (C(5,3) C(15,1) + C(5,4)) / C(20,4) = 155 / 4845 = 0.032 < 0.05.
-    assert over_represented(np.array([0] * 5 + [1] * 15), np.array([0, 1, 2, 9]), 2) == []
+    assert over_represented(np.array([0] * 5 + [1] * 15), np.array([0, 1, 2, 9]), "ab") == []
 
 
 def test_the_least_probable_class_comes_first_not_the_most_frequent():
     labels = np.repeat([0, 1, 2], [500, 20, 480])
     top = np.r_[np.arange(70), 500:520]
-    rows = over_represented(labels, top, 3)
-    assert [(row["label"], row["count"]) for row in rows] == [(1, 20), (0, 70)]
+    rows = over_represented(labels, top, "abc")
+    assert [(row.label, row.count) for row in rows] == [(1, 20), (0, 70)]
 
 
 def test_no_top_images_mean_no_class():
-    assert over_represented(np.array([0, 1]), np.array([], int), 2) == []
+    assert over_represented(np.array([0, 1]), np.array([], int), "ab") == []
 
 
 def test_top_images_are_a_tenth_or_a_hundred():
@@ -265,27 +266,27 @@ def repeat_superiority(shift, trials=60, seed=0):
 
 def test_a_class_that_only_the_control_explains_is_about_half_and_rarely_told():
     rows = repeat_superiority(0)
-    assert np.mean([row["probability"] for row in rows]) == pytest.approx(0.5, abs=0.02)
-    assert np.mean([row["p_value"] < 0.05 for row in rows]) < 0.15
+    assert np.mean([row.probability for row in rows]) == pytest.approx(0.5, abs=0.02)
+    assert np.mean([row.p_value < 0.05 for row in rows]) < 0.15
     # The interval holds the true value nineteen times in twenty.
-    assert np.mean([row["low"] <= 0.5 <= row["high"] for row in rows]) > 0.85
+    assert np.mean([row.low <= 0.5 <= row.high for row in rows]) > 0.85
 
 
 def test_a_class_that_is_higher_is_found():
     rows = repeat_superiority(1)
     # Two normal variables a standard deviation apart: P(Z < 1 / sqrt(2)) = 0.76.
-    assert np.mean([row["probability"] for row in rows]) == pytest.approx(0.76, abs=0.02)
-    assert all(row["p_value"] < 1e-6 for row in rows)
-    assert all(row["low"] < row["probability"] < row["high"] for row in rows)
+    assert np.mean([row.probability for row in rows]) == pytest.approx(0.76, abs=0.02)
+    assert all(row.p_value < 1e-6 for row in rows)
+    assert all(row.low < row.probability < row.high for row in rows)
 
 
 def test_one_stratum_of_ties_is_half_and_a_single_pair_is_whole():
     is_class = np.array([True, False])
     same = superiority(np.zeros(100), np.arange(100) % 2 == 0, np.zeros(100))
-    assert same["probability"] == 0.5
+    assert same.probability == 0.5
     # Each stratum holds one image: nothing can be compared.
     alone = superiority(np.array([1.0, 0.0]), is_class, np.arange(2))
-    assert alone == {"probability": 0.5, "low": 0.0, "high": 1.0, "p_value": 1.0}
+    assert (alone.probability, alone.low, alone.high, alone.p_value) == (0.5, 0.0, 1.0, 1.0)
 
 
 # The sentence.
@@ -294,8 +295,10 @@ def test_one_stratum_of_ties_is_half_and_a_single_pair_is_whole():
 def said(scores, control, labels, names=("cat", "dog")):
     properties = {"redness": control, "noise": np.random.default_rng(9).normal(size=len(scores))}
     labels = None if labels is None else np.asarray(labels, int)
-    found = explain(np.asarray(scores, float), properties, labels, list(names), None)
-    return found["sentence"], found
+    scores = np.asarray(scores, float)[:, None]
+    survey = Survey("relu1", dict.fromkeys(("mean", "max", "l2"), scores), None)
+    found = explain(survey, 0, properties, labels, names)
+    return found.sentence, found
 
 
 @pytest.fixture
@@ -315,26 +318,30 @@ def often_where_high(control):
 def test_a_dead_filter_is_called_dead_and_nothing_else_is_said(world):
     control, _, is_dog = world
     sentence, found = said(np.zeros(10_000), control, np.sort(is_dog)[::-1])
-    assert sentence == "answers every image alike: dead"
-    assert found["classes"] == []
-    assert set(found["correlations"].values()) == {0.0}
+    assert sentence == "Filter 1 of relu1 answers every image alike: it is dead."
+    assert found.classes == ()
+    assert set(found.correlations.values()) == {0.0}
 
 
 def test_a_filter_that_follows_a_property_or_its_lack(world):
     control, noise, _ = world
     labels = np.arange(10_000) % 2
     assert said(control, control, labels)[0] == (
-        "follows redness, rho = 1.00; no class is over-represented among its top images"
+        "Filter 1 of relu1 follows redness (rank correlation rho = 1.00). No class is "
+        "over-represented among its top images."
     )
     assert said(noise - control, control, labels)[0].startswith(
-        "follows the lack of redness, rho = -0.7"
+        "Filter 1 of relu1 follows the lack of redness (rank correlation rho = -0.7"
     )
 
 
 def test_a_filter_that_follows_nothing(world):
     control, noise, _ = world
     sentence, _ = said(noise, control, np.arange(10_000) % 2)
-    assert sentence.startswith("follows none of the simple properties (strongest: ")
+    assert sentence.startswith(
+        "Filter 1 of relu1 follows none of the simple properties of images; its strongest rank "
+        "correlation is rho = "
+    )
 
 
 def test_what_few_images_may_show_by_chance_is_not_said():
@@ -342,25 +349,37 @@ def test_what_few_images_may_show_by_chance_is_not_said():
     scores = np.random.default_rng(0).permutation(24) + 0.6 * control
     strongest = max(map(abs, rank_correlations(scores, {"redness": control}).values()))
     assert 0.3 < strongest < 0.46
-    assert said(scores, control, None)[0].startswith("follows none of the simple properties")
+    assert "follows none of the simple properties" in said(scores, control, None)[0]
     many = np.tile(scores, 20), np.tile(control, 20)
-    assert said(*many, None)[0].startswith("follows redness, rho = 0.")
+    assert "follows redness (rank correlation rho = 0." in said(*many, None)[0]
 
 
 def test_without_labels_nothing_is_said_of_classes(world):
     control, _, _ = world
     sentence, found = said(control, control, None)
-    assert sentence == "follows redness, rho = 1.00"
-    assert found["classes"] == []
+    assert sentence == "Filter 1 of relu1 follows redness (rank correlation rho = 1.00)."
+    assert found.classes == ()
 
 
 def test_a_class_that_the_property_does_not_explain(world):
     control, noise, is_dog = world
     sentence, found = said(control + noise + 2 * is_dog, control, is_dog)
-    assert "; dog also as such: among images alike in redness, dog scores higher (9" in sentence
-    given = found["classes"][0]["given_property"]
-    assert f"{100 * given['probability']:.0f} % probability of superiority, 95 %: " in sentence
-    assert (found["classes"][0]["name"], found["num_top"]) == ("dog", 100)
+    given = found.classes[0].given_property
+    assert sentence.endswith(
+        ". Class dog is over-represented among its top images. Also among images with about the "
+        f"same redness, a dog scores higher than another image {100 * given.probability:.0f} times "
+        f"in 100 (95 %: {100 * given.low:.0f} to {100 * given.high:.0f})."
+    )
+    assert (found.classes[0].name, found.num_top) == ("dog", 100)
+
+
+def test_names_have_the_article_that_is_right_and_the_whole_image_is_not_named(world):
+    control, noise, is_dog = world
+    survey = Survey("relu1", {"mean": (control + noise + 2 * is_dog)[:, None]}, None)
+    properties = {"redness of the image": control}
+    sentence = explain(survey, 0, properties, is_dog.astype(int), ("cat", "otter")).sentence
+    assert "follows redness of the image (" in sentence
+    assert "with about the same redness, an otter scores higher than another image" in sentence
 
 
 def test_a_class_that_the_property_explains_scores_no_higher(world):
@@ -369,30 +388,37 @@ def test_a_class_that_the_property_explains_scores_no_higher(world):
     raw = np.mean(scores[is_dog][:, None] > scores[~is_dog][None, :500])
     assert raw > 0.6
     sentence, found = said(scores, control, is_dog)
-    assert [row["name"] for row in found["classes"]] == ["dog"]
-    assert "; not dog as such: among images alike in redness, dog scores no higher (5" in sentence
+    assert [each.name for each in found.classes] == ["dog"]
+    assert (
+        "But among images with about the same redness, a dog scores no higher than another image: 5"
+    ) in sentence
 
 
 def test_a_class_that_scores_lower_than_its_property_has_it(world):
     control, noise, _ = world
     is_dog = often_where_high(control)
     sentence, found = said(3 * control + noise - 0.5 * is_dog, control, is_dog)
-    assert found["classes"][0]["given_property"]["probability"] < 0.45
-    assert "; not dog as such: among images alike in redness, dog scores lower (" in sentence
+    assert found.classes[0].given_property.probability < 0.45
+    assert "a dog scores lower than another image: higher only " in sentence
 
 
 def test_a_class_hardly_higher_is_neither_higher_nor_no_higher():
     control, noise = np.random.default_rng(3).normal(size=(2, 100_000))
     is_dog = often_where_high(control)
     sentence, found = said(2 * control + noise + 0.12 * is_dog, control, is_dog)
-    assert found["classes"][0]["given_property"]["p_value"] < 0.05
-    assert "dog scores hardly higher (5" in sentence
+    assert found.classes[0].given_property.p_value < 0.05
+    assert "a dog scores hardly higher than another image: 5" in sentence
 
 
 def test_few_images_say_nothing_about_a_class_as_such():
     control = np.arange(100.0)
     labels = np.r_[np.zeros(90), np.ones(10)]
     sentence, found = said(control, control, labels)
-    assert found["classes"][0]["count"] == 10
-    assert "whether as such cannot be told" in sentence
+    assert found.classes[0].count == 10
+    assert sentence.endswith(", but too few images can be compared to be sure.")
     assert "no higher" not in sentence
+
+
+def test_too_few_images_are_refused():
+    with pytest.raises(SelectionError, match=r"^19 images are too few to tell .* at least 20 are"):
+        said(np.arange(19), np.arange(19), None)

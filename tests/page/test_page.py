@@ -286,10 +286,10 @@ def test_filter_shows_the_images_that_look_says(trained):
     filters = content["runs"][0]["explorer"]["filters"]
     alive = next(each for each in filters if not each["is_dead"])
     subject = Subject(trained[0])
-    rows = top_images(subject, [alive["number"]]).rows[0]["top"]
-    assert [image["label"] for image in alive["top"]] == [row["label"] for row in rows]
-    assert [image["activation"] for image in alive["top"]] == [row["activation"] for row in rows]
-    assert alive["sentence"] == explain(subject, alive["number"]).rows[0]["sentence"]
+    ranked = top_images(subject, [alive["number"]])[0].record.top
+    assert [image["label"] for image in alive["top"]] == [each.label for each in ranked]
+    assert [image["activation"] for image in alive["top"]] == [each.activation for each in ranked]
+    assert alive["sentence"] == explain(subject, alive["number"]).record.sentence
     assert sum(count for _, count, _ in alive["mix"]) <= 3 * NUM_TEST
 
 

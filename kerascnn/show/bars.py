@@ -1,0 +1,45 @@
+"""Horizontal bars with a name each, as several figures have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kerascnn.show.style import TICK_SIZE
+
+BAR_HEIGHT = 0.7
+
+
+def draw_bars(
+    axes: Axes,
+    names: Sequence[str],
+    values: Sequence[float],
+    colors: str | Sequence[str],
+    least: int,
+) -> None:
+    """Draw bars from the top down, no thicker than `least` of them would be."""
+    rows = np.arange(len(values))
+    axes.barh(rows, values, height=BAR_HEIGHT, color=colors)
+    axes.set_yticks(rows, names)
+    axes.set_ylim(max(len(values), least) - 0.4, -0.6)
+    axes.tick_params(labelsize=TICK_SIZE)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def write_beside(
+    axes: Axes, row: int, value: float, text: str, offset: float = 4, size: float = 8.5
+) -> None:
+    """Write beside the end of a bar; at its left where the offset, in points, is negative."""
+    axes.annotate(
+        text,
+        (value, row),
+        xytext=(offset, 0),
+        textcoords="offset points",
+        annotation_clip=False,
+        ha="left" if offset > 0 else "right",
+        va="center",
+        fontsize=size,
+    )

@@ -1,0 +1,40 @@
+"""Numbers as pictures: the weights of a kernel, and the colors that stand for activations."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib import colormaps
+
+from kerascnn.show.style import require
+
+
+def kernel_to_picture(kernel: np.ndarray) -> np.ndarray:
+    """A kernel as a picture: mid-gray is no weight, and the largest weight sets the scale.
+
+    Args:
+        kernel: float (height, width, channels). With three channels these are red, green and
+            blue; any other number is drawn in gray, as the mean of all.
+
+    Returns:
+        float (height, width, 3) from 0 to 1.
+    """
+    kernel = np.asarray(kernel, dtype=float)
+    require(
+        kernel.ndim == 3, f"kernel has shape {kernel.shape}; expected (height, width, channels)."
+    )
+    if kernel.shape[2] != 3:
+        kernel = np.repeat(kernel.mean(axis=2, keepdims=True), 3, axis=2)
+    return 0.5 + 0.5 * kernel / (np.abs(kernel).max() or 1)
+
+
+def color_levels(count: int, color_map: str = "viridis") -> np.ndarray:
+    """Colors of a map that matplotlib knows, from its lowest to its highest: uint8 (count, 3)."""
+    colors = colormaps[color_map](np.linspace(0, 1, count))[:, :3]
+    return (255 * colors).round().astype("uint8")
+
+
+def describe_size(kernel: np.ndarray) -> list[str]:
+    """What one must know to read a kernel's picture: its size, and if channels are averaged."""
+    height, width, channels = kernel.shape
+    lines = [f"kernel {height}×{width}"]
+    return lines if channels == 3 else [*lines, f"mean of {channels} channels"]

@@ -1,0 +1,65 @@
+"""What pictures are taken for, as a figure: each beside its most probable classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kerascnn.records.filters import ProbabilityPicture
+from kerascnn.show.bars import draw_bars, write_beside
+from kerascnn.show.canvas import (
+    MARGIN,
+    add_axes,
+    build_canvas,
+    put_picture,
+    require_pictures,
+    write_heading,
+)
+from kerascnn.show.style import BLUE, GRAY, TICK_SIZE, require, shorten, style
+
+
+def plot_probabilities(pictures: Sequence[ProbabilityPicture], title: str, top: int = 5) -> Figure:
+    """Draw pictures, of any sizes, beside the classes that the model finds most probable.
+
+    Args:
+        pictures: what is drawn.
+        title: what is seen.
+        top: classes to show of each, the most probable first.
+    """
+    require(len(pictures) > 0, "pictures is empty; expected at least one.")
+    require_pictures([each.image for each in pictures])
+    require(top >= 1, f"top is {top}; expected at least 1.")
+    side, bar_width, block_width = 1.5, 1.5, 5.4
+    label_width = block_width - side - bar_width - 0.8
+    block_height = 0.28 + side + 0.3
+    columns = min(2, len(pictures))
+    with style({"axes.grid": False}):
+        figure, canvas = build_canvas(
+            columns * block_width + MARGIN,
+            -(-len(pictures) // columns) * block_height,
+            title,
+            "Bars: the model's probability of its most probable classes.",
+        )
+        for i, each in enumerate(pictures):
+            x, y = MARGIN + i % columns * block_width, i // columns * block_height
+            write_heading(canvas, x, y, each.record.image, block_width - 0.3)
+            y += 0.28
+            put_picture(canvas, each.image, (x, y, side))
+            axes = add_axes(canvas, x + side + label_width + 0.15, y, bar_width, side)
+            shown = dict(list(each.record.probabilities.items())[:top])
+            names = [shorten(name, label_width * 72 / TICK_SIZE - 1) for name in shown]
+            _draw_probabilities(axes, names, list(shown.values()))
+    return figure
+
+
+def _draw_probabilities(axes: Axes, names: Sequence[str], probabilities: Sequence[float]) -> None:
+    # The first bar stands out by its place; its color only adds to that.
+    draw_bars(axes, names, probabilities, [BLUE] + [GRAY] * (len(names) - 1), least=5)
+    axes.axvline(0, color=GRAY, linewidth=1)
+    axes.set(xlim=(0, 1), xticks=[])
+    axes.spines["bottom"].set_visible(False)
+    for row, probability in enumerate(probabilities):
+        text = f"{probability:.1%}" if not 0 < probability < 0.0005 else "<0.1%"
+        write_beside(axes, row, probability, text, size=TICK_SIZE)
