@@ -307,10 +307,13 @@ def _class_in_words(found: ExplainedClass, followed: str) -> str:
     if is_told and given.probability >= SUPERIOR:
         said = f"Also among {alike}, {one} scores higher than another image {often}."
     elif is_told and given.probability <= 1 - SUPERIOR:
-        said = f"But among {alike}, {one} scores lower than another image: higher only {often}."
+        said = f"But among {alike}, {one} scores lower than another image: it is higher {often}."
     elif given.high < NO_HIGHER:
         how = "hardly" if is_told and given.probability > 0.5 else "no"
-        said = f"But among {alike}, {one} scores {how} higher than another image: {often}."
+        said = (
+            f"But among {alike}, {one} scores {how} higher than another image: it is higher "
+            f"{often}."
+        )
     else:
         said = (
             f"Among {alike}, {one} scores higher than another image {often}, but too few images "

@@ -390,7 +390,8 @@ def test_a_class_that_the_property_explains_scores_no_higher(world):
     sentence, found = said(scores, control, is_dog)
     assert [each.name for each in found.classes] == ["dog"]
     assert (
-        "But among images with about the same redness, a dog scores no higher than another image: 5"
+        "But among images with about the same redness, a dog scores no higher than another image: "
+        "it is higher 5"
     ) in sentence
 
 
@@ -399,7 +400,7 @@ def test_a_class_that_scores_lower_than_its_property_has_it(world):
     is_dog = often_where_high(control)
     sentence, found = said(3 * control + noise - 0.5 * is_dog, control, is_dog)
     assert found.classes[0].given_property.probability < 0.45
-    assert "a dog scores lower than another image: higher only " in sentence
+    assert "a dog scores lower than another image: it is higher " in sentence
 
 
 def test_a_class_hardly_higher_is_neither_higher_nor_no_higher():
@@ -407,7 +408,7 @@ def test_a_class_hardly_higher_is_neither_higher_nor_no_higher():
     is_dog = often_where_high(control)
     sentence, found = said(2 * control + noise + 0.12 * is_dog, control, is_dog)
     assert found.classes[0].given_property.p_value < 0.05
-    assert "a dog scores hardly higher than another image: 5" in sentence
+    assert "a dog scores hardly higher than another image: it is higher 5" in sentence
 
 
 def test_few_images_say_nothing_about_a_class_as_such():
