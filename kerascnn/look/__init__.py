@@ -131,7 +131,7 @@ def choose_images(
                 f"Image {beyond[0]} is not there; images go from 0 to {len(shown.images) - 1}."
             )
         return indices
-    if classes and subject.labels is None:
+    if classes and shown.labels is None:
         raise SelectionError(
             f"The classes of these images are not known, so none is '{classes[0]}'; name images "
             "with --image."
@@ -276,7 +276,9 @@ def _first_right(subject: Subject, name: str) -> int:
 
 def _right_images(subject: Subject, name: str) -> np.ndarray:
     """Indices of the images of a class that the model gets right; none where it has no classes."""
-    if subject.labels is None or subject.predictions is None:
+    shown = subject.shown
+    # The images may be of other classes than the model tells apart, in another order.
+    if shown.labels is None or name not in subject.class_names:
         return np.array([], "int64")
-    label = subject.all_class_names.index(name)
-    return np.flatnonzero((subject.labels == label) & (subject.predictions == label))
+    is_own = shown.labels == shown.class_names.index(name)
+    return np.flatnonzero(is_own & (subject.predictions == subject.class_names.index(name)))

@@ -88,32 +88,19 @@ class Subject:
         return tuple(str(index) for index in range(count))
 
     @cached_property
-    def all_class_names(self) -> tuple[str, ...]:
-        """`class_names`, then those classes of the images shown that are not among them."""
-        return tuple(dict.fromkeys((*self.class_names, *self.shown.class_names)))
-
-    @cached_property
-    def labels(self) -> np.ndarray | None:
-        """Classes of the images, int (num_images,), by their place in `all_class_names`."""
-        if self.shown.labels is None:
-            return None
-        places = [self.all_class_names.index(name) for name in self.shown.class_names]
-        return np.array(places)[self.shown.labels]
-
-    @cached_property
     def probabilities(self) -> np.ndarray | None:
         """Class probabilities, float32 (num_images, num_classes), if the model gives them."""
-        kept = self._kept_probabilities()
-        if kept is None and self.run:
+        values = self._kept_probabilities()
+        if values is None and self.run:
             from kerascnn.evaluation import predict
 
-            kept = predict(self.model, self.shown.images)
-        elif kept is None and _is_classifier(self.model):
+            values = predict(self.model, self.shown.images)
+        elif values is None and _is_classifier(self.model):
             outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
-            kept = _to_probabilities(self.model, np.concatenate(outputs).astype("float32"))
-        if kept is not None and not np.isfinite(kept).all():
+            values = np.concatenate(outputs).astype("float32")
+        if values is not None and not np.isfinite(values).all():
             raise ModelError(f"{self.name} gives outputs that are not finite.")
-        return kept
+        return values if self.run or values is None else _to_probabilities(self.model, values)
 
     @property
     def predictions(self) -> np.ndarray | None:
