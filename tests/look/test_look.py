@@ -269,12 +269,12 @@ def test_what_was_measured_on_another_model_does_not_count(run, answered):
 
 def test_damaged_numbers_are_named_with_the_way_out(run, invoke, refused):
     invoke("top-activations")
-    path = run.path / "activations.npz"
+    (path,) = (run.path / "activations").iterdir()
     for content in (path.read_bytes()[:-5000], b"nothing"):
         path.write_bytes(content)
         line = refused("top-activations")
-        assert line.startswith(f"activations.npz of run '{run.name}' is damaged (")
-        assert f"remove 'runs/{run.name}/activations.npz', and it is measured again" in line
+        assert line.startswith(f"{path.name} of run '{run.name}' is damaged (")
+        assert f"Remove 'runs/{run.name}/activations/{path.name}', and it is measured" in line
     path.unlink()
     assert invoke("top-activations")[0] == 0
 
