@@ -17,6 +17,9 @@ was given, what was expected, and what to do. The command line prints the messag
 exits with status 1.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class KerascnnError(Exception):
     """Base of every error that kerascnn raises on purpose."""
@@ -72,3 +75,9 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 class Terminated(KeyboardInterrupt):
     """The command line was asked to end, by SIGTERM."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The sentence that offers the nearest known name, after a space; empty if none is near."""
+    nearest = difflib.get_close_matches(given, list(known), n=1, cutoff=0.4)
+    return f" Did you mean '{nearest[0]}'?" if nearest else ""

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from kerascnn.errors import RecipeError
+from kerascnn.errors import RecipeError, SelectionError, did_you_mean
+from kerascnn.recipe.errors_in_words import explain, written
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(ge=0, lt=1)]
 Jitter = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=1000)]
 
-# No recipe file is as long.
+# A recipe's file has some 2,000 bytes; a longer one is a mistake and is not read into memory.
 MOST_BYTES = 2**20
-
-# What pydantic's objections are called in a recipe; in braces, what pydantic adds to them.
-_REASONS = {
-    "dict_type": "must be a table",
-    "finite_number": "must be a finite number",
-    "float_type": "must be a number, such as 0.05",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "int_type": "must be a whole number",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "literal_error": "must be {expected}",
-    "string_pattern_mismatch": "must hold only ASCII letters, digits, '.', '_' and '-', "
-    "and begin with a letter or digit",
-    "string_too_long": "must be at most {max_length} characters long",
-    "string_too_short": "must not be empty",
-    "string_type": "must be a string",
-    "string_unicode": "must be a string that UTF-8 can hold",
-    "too_short": "must not be empty",
-    "tuple_type": "must be a list, such as [1, 2]",
+# Recipes that version 0.1 shipped, and what to give for each today.
+REPLACED = {
+    "sgd-lr0.02": "`kerascnn run sgd-lr0.01 --set train.learning_rate=0.02` trains the same, and "
+    "`kerascnn reproduce sgd-lr0.01 --reading rate-0.02` does so with several seeds"
 }
 
 
@@ -192,7 +176,7 @@ class Recipe(Section):
 
     def to_toml(self) -> str:
         """The recipe as TOML text that `load_recipe` reads back to an equal recipe."""
-        return "\n".join(_toml_lines(self.model_dump(exclude_none=True), ())) + "\n"
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
 
 
 def recipes_directory() -> Path:
@@ -235,7 +219,7 @@ def read_recipe_text(name: str | Path) -> str:
             raise RecipeError(f"Recipe file '{name}' has more than {MOST_BYTES:,} bytes.")
         return content.decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
-        nearest = _did_you_mean(path.stem, list_recipes())
+        nearest = did_you_mean(path.stem, list_recipes())
         raise RecipeError(
             f"There is no recipe file '{name}'.{nearest} `kerascnn recipes` lists what is shipped."
         ) from None
@@ -258,10 +242,7 @@ def parse_recipe(content: dict[str, object], source: str) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        problems = error.errors()
-        # A misspelt key is missing too; that it is not known says more.
-        unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-        raise RecipeError(f"In {source}: {_explain((unknown or problems)[0])}") from None
+        raise RecipeError(f"In {source}: {explain(error, Recipe)}") from None
 
 
 def parse_setting(setting: str) -> tuple[str, object]:
@@ -283,6 +264,25 @@ def parse_setting(setting: str) -> tuple[str, object]:
     return key, value["value"] if list(value) == ["value"] else text
 
 
+def parse_values(settings: Iterable[str] | None, options: dict[str, object]) -> dict[str, object]:
+    """What `--set` and the options that stand for a key give, as keys and values.
+
+    Args:
+        settings: each `KEY=VALUE`; the last one of a key counts.
+        options: key of a recipe to the value of its option; None where it was not given.
+
+    Raises:
+        RecipeError: if a setting cannot be read.
+        SelectionError: if a key is given in both ways.
+    """
+    values = dict(parse_setting(setting) for setting in settings or ())
+    given = {key: value for key, value in options.items() if value is not None}
+    if both := sorted(values.keys() & given.keys()):
+        option = both[0].rpartition(".")[2].replace("_", "-")
+        raise SelectionError(f"Give --{option} or --set {both[0]}, not both.")
+    return values | given
+
+
 def differences(before: Recipe, after: Recipe) -> list[str]:
     """What trains otherwise, as `train.epochs was 50, is 60`; names and reports do not train."""
     found = []
@@ -291,7 +291,7 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
         if section in ("data", "augmentation", "model", "train"):
             was, now = (getattr(getattr(recipe, section), name) for recipe in (before, after))
             if was != now:
-                found.append(f"{key} was {_toml_value(was)}, is {_toml_value(now)}")
+                found.append(f"{key} was {written(was)}, is {written(now)}")
     return found
 
 
@@ -315,15 +315,12 @@ def _shipped_path(name: str) -> Path:
     names = list_recipes()
     if name in names:
         return recipes_directory() / f"{name}.toml"
-    message = f"Recipe '{name}' is not known.{_did_you_mean(name, names)}"
+    if name in REPLACED:
+        raise RecipeError(f"Recipe '{name}' is no longer shipped: {REPLACED[name]}.")
+    message = f"Recipe '{name}' is not known.{did_you_mean(name, names)}"
     if os.path.isfile(name):
         message += " (A recipe file must end in .toml.)"
     raise RecipeError(f"{message} `kerascnn recipes` lists all {len(names)}.")
-
-
-def _did_you_mean(given: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(given, list(known), n=1, cutoff=0.4)
-    return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def _keys(section: type[Section], prefix: tuple[str, ...]) -> Iterable[str]:
@@ -336,74 +333,8 @@ def _keys(section: type[Section], prefix: tuple[str, ...]) -> Iterable[str]:
 
 def _set_value(content: dict, key: str, value: object) -> None:
     if key not in recipe_keys():
-        raise RecipeError(
-            f"There is no key '{key}' in a recipe.{_did_you_mean(key, recipe_keys())}"
-        )
+        raise RecipeError(f"There is no key '{key}' in a recipe.{did_you_mean(key, recipe_keys())}")
     *sections, name = key.split(".")
     for section in sections:
         content = content[section]
     content[name] = value
-
-
-def _explain(problem: dict) -> str:
-    place = problem["loc"]
-    key = ".".join(part for part in place if isinstance(part, str))
-    if problem["type"] == "extra_forbidden":
-        known = _siblings(place)
-        nearest = _did_you_mean(place[-1], known) or f" Expected one of {', '.join(known)}."
-        return f"key '{key}' is not known.{nearest}"
-    if problem["type"] == "missing":
-        return f"key '{key}' is missing. `kerascnn recipes show adam-lr0.001` shows all keys."
-    if place and isinstance(place[-1], int):
-        key = f"entry {place[-1] + 1} of {key}"
-    return f"{key} = {_shortened(problem['input'])}: {_reason(problem)}."
-
-
-def _reason(problem: dict) -> str:
-    """What pydantic objects to, in the words of a recipe."""
-    if problem["type"] == "model_type":
-        return f"must be a table of {', '.join(_siblings((*problem['loc'], '')))}"
-    if problem["type"] in _REASONS:
-        return _REASONS[problem["type"]].format(**problem.get("ctx", {}))
-    return problem["msg"].removeprefix("Value error, ")
-
-
-def _shortened(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _siblings(place: tuple) -> list[str]:
-    section: type[Section] = Recipe
-    for part in place[:-1]:
-        field = section.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            return list(Figure.model_fields)
-        section = field.annotation
-    return list(section.model_fields)
-
-
-def _toml_lines(content: dict, path: tuple[str, ...]) -> Iterable[str]:
-    tables = {key: value for key, value in content.items() if isinstance(value, dict)}
-    for key, value in content.items():
-        if key not in tables:
-            yield f"{_toml_key(key)} = {_toml_value(value)}"
-    for key, table in tables.items():
-        yield ""
-        yield f"[{'.'.join(_toml_key(part) for part in (*path, key))}]"
-        yield from _toml_lines(table, (*path, key))
-
-
-def _toml_key(key: str) -> str:
-    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
-    return key if bare else json.dumps(key, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _toml_value(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(_toml_value(item) for item in value)}]"
-    return repr(value)

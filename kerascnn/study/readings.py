@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 
-from kerascnn.errors import SelectionError
+from kerascnn.errors import SelectionError, did_you_mean
 from kerascnn.recipe import Recipe, list_recipes
 
 SGD = ("sgd-lr0.01", "sgd-lr0.01-augmented", "sgd-lr0.1-augmented")
@@ -76,11 +75,10 @@ def find_reading(name: str) -> Reading:
     """
     if name in READINGS:
         return READINGS[name]
-    nearest = difflib.get_close_matches(name, READINGS, n=1, cutoff=0.4)
-    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    own = ", ".join(key for key, reading in READINGS.items() if reading.epoch is None)
+    nearest = did_you_mean(name, READINGS)
     raise SelectionError(
-        f"Reading '{name}' is not known.{hint} Those with runs of their own are "
-        f"{', '.join(key for key, reading in READINGS.items() if reading.epoch is None)}."
+        f"Reading '{name}' is not known.{nearest} Those with runs of their own are {own}."
     )
 
 

@@ -1,6 +1,7 @@
 """Generated recipes: valid ones come back as they were, others are told which key is wrong."""
 
 import copy
+import re
 import tomllib
 
 import pytest
@@ -122,8 +123,8 @@ def test_every_key_of_a_valid_recipe_can_be_set(content, data):
     recipe, base = parse_recipe(content, "it"), parse_recipe(BASE, "base")
     sections = ("data", "augmentation", "model", "train")
     section = data.draw(st.sampled_from(sections))
-    lines = recipe.to_toml().split(f"[{section}]\n")[1].split("\n\n")[0].strip("\n").split("\n")
-    values = dict(parse_setting(f"{section}.{line}") for line in lines)
+    text = recipe.to_toml().split(f"[{section}]\n")[1].split("\n\n")[0]
+    values = dict(parse_setting(f"{section}.{each}") for each in re.split(r"\n(?=\w+ = )", text))
     assert getattr(base.with_values(values), section) == getattr(recipe, section)
 
 
