@@ -133,9 +133,9 @@ def test_data_info_counts_classes(invoke):
     assert json.loads(out)["splits"]["test"]["per_class"] == [100] * 10
 
 
-def test_recipes_lists_all_six(invoke):
+def test_recipes_lists_all_five(invoke):
     _, out, _ = invoke("recipes", "--json")
-    assert len(json.loads(out)) == 6
+    assert len(json.loads(out)) == 5
     table = invoke("recipes")[1]
     assert "sgd-lr0.01-augmented" in table
 
@@ -158,7 +158,7 @@ def test_recipes_show_prints_the_file_itself(invoke):
         (["run", "adam-lr0.001", "--set", "train.learning_rate"], ["KEY=VALUE"]),
         (
             ["run", "adam-lr0.001", "--epochs", "3", "--set", "train.epochs=2"],
-            ["--epochs and --set train.epochs=... are both given"],
+            ["Give --epochs or --set train.epochs, not both."],
         ),
         (["run", "adam-lr0.001", "--dataset", "cifar11"], ["'cifar11'", "shapes"]),
         (

@@ -356,7 +356,7 @@ def test_pairs_are_what_compare_says_and_only_of_the_same_images():
 
     a = make_run([0, 0, 1, 1], [0, 0, 1, 1], ["a", "b"])
     b = make_run([0, 1, 1, 0], [0, 0, 1, 1], ["a", "b"], "sgd-lr0.01")
-    other = make_run([0, 1], [1, 0], ["c", "d"], "sgd-lr0.02")
+    other = make_run([0, 1], [1, 0], ["c", "d"], "sgd-lr0.1-augmented")
     runs = [a, b, other]
     found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
     pairs = comparison.describe_pairs(comparison.group_runs(found))["pairs"]

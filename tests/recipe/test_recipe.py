@@ -7,17 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kerascnn.errors import RecipeError
+from kerascnn.errors import RecipeError, SelectionError
 from kerascnn.recipe import (
     Recipe,
+    differences,
     list_recipes,
     load_recipe,
     parse_recipe,
     parse_setting,
+    parse_values,
     read_recipe_text,
     recipe_keys,
     recipes_directory,
 )
+from kerascnn.study.readings import find_reading
 
 # Copied from the study by hand: optimizer, rate, epochs, dropout, augmented; then what it reports:
 # best validation loss, its epoch, training loss, accuracy and accuracy per class in percent.
@@ -28,7 +31,6 @@ ONLY_AIRPLANE = dict.fromkeys(
 ) | {"airplane": 100}
 STUDY = {
     "sgd-lr0.01": (("sgd", 0.01, 25, 0.25, False), (0.678, 6, 0.250, 76, FIRST_CLASSES)),
-    "sgd-lr0.02": (("sgd", 0.02, 25, 0.25, False), (0.678, 6, 0.250, 76, FIRST_CLASSES)),
     "sgd-lr0.01-augmented": (("sgd", 0.01, 25, 0.25, True), (0.598, 25, 0.599, 80, {"cat": 52})),
     "sgd-lr0.1-augmented": (("sgd", 0.1, 50, 0.35, True), (0.521, None, 0.552, 83, THIRD_CLASSES)),
     "adam-lr0.1": (("adam", 0.1, 50, 0.35, True), (None, None, None, 10, ONLY_AIRPLANE)),
@@ -37,10 +39,6 @@ STUDY = {
 # Where the study has paragraphs with these numbers.
 PLACES = {
     "sgd-lr0.01": {
-        "Before Augmentations, second paragraph",
-        "Before Augmentations, third paragraph",
-    },
-    "sgd-lr0.02": {
         "Before Augmentations, second paragraph",
         "Before Augmentations, third paragraph",
     },
@@ -83,7 +81,7 @@ def reported_by(recipe):
     return (*values, 100 * figures.accuracy.value, per_class)
 
 
-def test_the_six_recipes_are_those_of_the_study():
+def test_the_recipes_are_the_five_runs_of_the_study():
     assert list_recipes() == sorted(STUDY)
 
 
@@ -228,6 +226,22 @@ def test_setting_without_key_or_value_is_refused(setting):
         parse_setting(setting)
 
 
+def test_settings_and_options_are_values_together():
+    settings = ["train.epochs=3", "train.epochs=4", "model.units=8"]
+    options = {"train.seed": 1, "data.dataset": None, "train.batch_size": 0}
+    assert parse_values(settings, options) == {
+        "train.epochs": 4, "model.units": 8, "train.seed": 1, "train.batch_size": 0
+    }  # fmt: skip
+    assert parse_values(None, {"train.epochs": None}) == {}
+
+
+def test_a_key_that_is_set_and_given_as_an_option_is_refused():
+    with pytest.raises(
+        SelectionError, match=r"^Give --batch-size or --set train\.batch_size, not both\.$"
+    ):
+        parse_values(["train.batch_size=3"], {"train.batch_size": 3, "train.epochs": 1})
+
+
 def test_keys_that_a_setting_may_name_are_the_leaves(adam):
     keys = recipe_keys()
     assert {"name", "train.seed", "model.filters", "reported.per_class"} <= set(keys)
@@ -331,9 +345,31 @@ def test_unknown_recipe_names_the_nearest_one():
     with pytest.raises(
         RecipeError,
         match=r"^Recipe 'adam-lr0.01' is not known. Did you mean 'adam-lr0.0*1'\? "
-        r"`kerascnn recipes` lists all 6.$",
+        r"`kerascnn recipes` lists all 5.$",
     ):
         load_recipe("adam-lr0.01")
+
+
+def test_a_recipe_that_is_no_longer_shipped_says_what_to_give_instead():
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("sgd-lr0.02")
+    said = str(caught.value)
+    assert "`kerascnn run sgd-lr0.01 --set train.learning_rate=0.02`" in said
+    assert "`kerascnn reproduce sgd-lr0.01 --reading rate-0.02`" in said
+    reading = find_reading("rate-0.02").resolve(load_recipe("sgd-lr0.01"))
+    by_setting = load_recipe("sgd-lr0.01").with_values({"train.learning_rate": 0.02})
+    assert differences(reading, by_setting) == []
+
+
+def test_differences_are_said_in_one_line_each(adam):
+    after = adam.with_values(
+        {"train.epochs": 60, "model.pool_after": [1], "data.dataset": "é", "title": "other"}
+    )
+    assert differences(adam, after) == [
+        'data.dataset was "cifar10", is "é"',
+        "model.pool_after was [1, 2, 3], is [1]",
+        "train.epochs was 50, is 60",
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "a" * 300, "\0", "../recipes/adam-lr0.001"])

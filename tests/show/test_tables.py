@@ -118,8 +118,8 @@ def test_recipes_are_told_apart():
     _, rows = read(tables.table_recipes([load_recipe(name) for name in list_recipes()]))
     assert rows["recipe"] == ["optimizer, rate", "epochs", "dropout", "augmented", "reported"]
     assert rows["adam-lr0.001"] == ["adam 0.001", "50", "0.35", "yes", "83 %"]
-    assert rows["sgd-lr0.02"] == ["sgd 0.02", "25", "0.25", "no", "76 %"]
-    assert len(rows) == 7
+    assert rows["sgd-lr0.01"] == ["sgd 0.01", "25", "0.25", "no", "76 %"]
+    assert len(rows) == 6
 
 
 def test_recipe_without_a_report_has_a_dash():
