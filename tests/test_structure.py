@@ -15,7 +15,8 @@ WAY = """
 errors seeds
 records
 backend
-recipe data
+recipe
+data
 model
 run show
 training evaluation

@@ -1,4 +1,8 @@
-"""Labelled images by the name of their data set, decoded once and memory-mapped from then on."""
+"""Labelled images by the name of their data set.
+
+Images are decoded once and stored in the cache. What a process has loaded it keeps, so that the
+checksums of a stored data set are compared once a process.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,14 @@ import numpy as np
 
 from kerascnn.data import cache, cifar10, folder, shapes
 from kerascnn.errors import DatasetError
+from kerascnn.recipe import Recipe
 from kerascnn.seeds import random_stream
 
 DATASETS = ("cifar10", "shapes")
 # The shapes data set: sizes of its two splits, and the seeds that draw them.
 SHAPES_SPLITS = {"train": (5000, 1), "test": (1000, 2)}
+# So many data sets are kept; one that the cache could not store takes memory.
+MOST_KEPT = 4
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,10 +68,16 @@ class Dataset:
         return digest.hexdigest()
 
 
+# By the cache's directory, name and fingerprint: another source, or another cache, is loaded anew.
+_kept: dict[tuple[Path, str, str], Dataset] = {}
+
+
 def load_dataset(
     name: str, data_dir: str | Path | None = None, progress: Progress | None = None
 ) -> Dataset:
-    """Load a data set, from the cache where it was decoded before.
+    """Load a data set, from the cache if it was decoded before.
+
+    A data set that this process has loaded is the same object again, unless its files have changed.
 
     Args:
         name: `cifar10`, `shapes`, or a folder of pictures, see `kerascnn.data.folder`.
@@ -77,8 +90,7 @@ def load_dataset(
     if name == "cifar10":
         return _load_cifar10(cifar10.resolve_data_dir(data_dir), progress)
     if name == "shapes":
-        arrays = cache.load("shapes", _shapes_fingerprint(), _draw_shapes)
-        return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
+        return _load_shapes()
     if is_dataset(name):
         return _load_folder(Path(name).resolve())
     raise DatasetError(
@@ -110,6 +122,17 @@ def is_dataset(name: str) -> bool:
         )
     except OSError:
         return False
+
+
+def with_absolute_folder(recipe: Recipe) -> Recipe:
+    """The recipe, with the whole path of its data set if that is a folder.
+
+    It then means the same folder, whatever the current directory is.
+    """
+    name = recipe.data.dataset
+    if name in DATASETS or not Path(name).is_dir():
+        return recipe
+    return recipe.with_values({"data.dataset": str(Path(name).resolve())})
 
 
 def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,12 +183,36 @@ def describe_dataset(dataset: Dataset) -> dict[str, object]:
     }
 
 
+def _keep(name: str, fingerprint: str, load: Callable[[], Dataset]) -> Dataset:
+    """What was loaded before of this name and source; else what `load` gives, kept."""
+    key = (cache.cache_directory().absolute(), name, fingerprint)
+    if key not in _kept:
+        loaded = load()
+        while len(_kept) >= MOST_KEPT:
+            del _kept[next(iter(_kept))]  # the oldest
+        _kept[key] = loaded
+    return _kept[key]
+
+
 def _load_cifar10(data_dir: Path, progress: Progress | None) -> Dataset:
     cifar10.check_prepared(data_dir)
-    arrays = cache.load(
-        "cifar10", cifar10.source_fingerprint(data_dir), lambda: _read_cifar10(data_dir, progress)
-    )
-    return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
+    fingerprint = cifar10.source_fingerprint(data_dir)
+
+    def load() -> Dataset:
+        arrays = cache.load("cifar10", fingerprint, lambda: _read_cifar10(data_dir, progress))
+        return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
+
+    return _keep("cifar10", fingerprint, load)
+
+
+def _load_shapes() -> Dataset:
+    fingerprint = _shapes_fingerprint()
+
+    def load() -> Dataset:
+        arrays = cache.load("shapes", fingerprint, _draw_shapes)
+        return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
+
+    return _keep("shapes", fingerprint, load)
 
 
 def _load_folder(root: Path) -> Dataset:
@@ -177,10 +224,13 @@ def _load_folder(root: Path) -> Dataset:
         # As an array, so that the cache keeps them too.
         return arrays | {"problems": np.frombuffer(json.dumps(problems).encode(), "uint8")}
 
-    arrays = cache.load("folder", fingerprint, read)
-    problems = json.loads(arrays.pop("problems").tobytes())
-    digest = hashlib.sha256(fingerprint.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=tuple(problems))
+    def load() -> Dataset:
+        arrays = cache.load("folder", fingerprint, read)
+        problems = tuple(json.loads(arrays.pop("problems").tobytes()))
+        digest = hashlib.sha256(fingerprint.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=problems)
+
+    return _keep(str(root), fingerprint, load)
 
 
 def _read_cifar10(data_dir: Path, progress: Progress | None) -> dict[str, np.ndarray]:

@@ -1,18 +1,23 @@
 """Data sets by name: what they hold, how they are split, and what cannot be loaded."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kerascnn import data
 from kerascnn.data import (
     DATASETS,
+    cache,
     describe_dataset,
     load_dataset,
     shape_of_dataset,
     split_validation,
+    with_absolute_folder,
 )
 from kerascnn.errors import DatasetError
+from kerascnn.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +29,7 @@ def shapes(tmp_path_factory):
 
 def test_cifar10_is_the_real_one_and_loads_from_the_cache_within_a_second(cifar10_dir):
     load_dataset("cifar10", cifar10_dir)
+    data._kept.clear()
     start = time.monotonic()
     dataset = load_dataset("cifar10", cifar10_dir)
     seconds = time.monotonic() - start
@@ -52,6 +58,66 @@ def test_progress_tells_what_is_decoded_and_an_interrupt_leaves_no_entry(
         load_dataset("cifar10", cifar10_dir, progress)
     assert told == [("decode train", 1000, 50_000), ("decode train", 2000, 50_000)]
     assert not (tmp_path / "own").exists()
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """The arrays whose checksums were computed, and nothing kept of what tests before loaded."""
+    monkeypatch.setattr(data, "_kept", {})
+    arrays, checksum = [], cache._checksum
+    monkeypatch.setattr(cache, "_checksum", lambda array: arrays.append(array) or checksum(array))
+    return arrays
+
+
+def test_a_data_set_is_checked_and_loaded_once_a_process(checked):
+    load_dataset("shapes")  # is stored
+    data._kept.clear()
+    checked.clear()
+    first = load_dataset("shapes")
+    assert len(checked) == 4
+    assert load_dataset("shapes") is first
+    assert len(checked) == 4
+
+
+def test_another_cache_or_another_source_is_loaded_anew(checked, monkeypatch, prepared):
+    first = load_dataset("shapes")
+    monkeypatch.setenv("KERASCNN_CACHE_DIR", "elsewhere")
+    second = load_dataset("shapes")
+    np.testing.assert_array_equal(first.test_images, second.test_images)
+    assert Path(second.test_images.filename).is_relative_to(Path("elsewhere").absolute())
+    before = load_dataset("cifar10", prepared)
+    assert load_dataset("cifar10", prepared) is before
+    (path,) = prepared.glob("cifar10/*/dataset_info.json")
+    path.write_text(path.read_text() + "\n")
+    assert load_dataset("cifar10", prepared) is not before
+
+
+def test_few_data_sets_are_kept(checked, monkeypatch):
+    for number in range(data.MOST_KEPT + 3):
+        monkeypatch.setenv("KERASCNN_CACHE_DIR", f"cache-{number}")
+        load_dataset("shapes")
+    assert len(data._kept) == data.MOST_KEPT
+    again = load_dataset("shapes")
+    assert again is list(data._kept.values())[-1]
+
+
+def test_a_failed_loading_is_not_kept(checked, tmp_path, prepared):
+    for _ in range(2):
+        with pytest.raises(DatasetError):
+            load_dataset("cifar10", tmp_path)
+    assert data._kept == {}
+
+
+def test_a_recipe_means_the_same_folder_from_everywhere(tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "shapes").mkdir()
+    recipe = load_recipe("sgd-lr0.01").with_values({"data.dataset": "pictures"})
+    found = with_absolute_folder(recipe)
+    assert found.data.dataset == str(tmp_path / "pictures")
+    assert with_absolute_folder(found) == found
+    for name in ("shapes", "cifar10", "nowhere"):
+        named = recipe.with_values({"data.dataset": name})
+        assert with_absolute_folder(named) == named
 
 
 def test_arrays_have_the_promised_types_and_are_read_only(shapes):
