@@ -7,40 +7,41 @@ from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import Json, complete_recipe, err, out, print_json
+from kerascnn.cli.options import BatchSize, DatasetName, Json, NetworkRecipe, Settings
+from kerascnn.cli.output import err, out, print_json
 
 
 def bench(
-    recipe: Annotated[
-        str, typer.Option(help="What is trained.", autocompletion=complete_recipe)
-    ] = "adam-lr0.001",
-    dataset: Annotated[
-        str, typer.Option(help="Data set; speed depends on the size of its images alone.")
-    ] = "shapes",
+    recipe: NetworkRecipe = "adam-lr0.001",
+    dataset: DatasetName = None,
     backend: Annotated[
-        str | None, typer.Option(help="torch, jax or tensorflow; else KERAS_BACKEND, else torch.")
+        str | None,
+        typer.Option(
+            help="Keras backend: torch, jax or tensorflow. Default: KERAS_BACKEND, or torch."
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: BatchSize = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the processor, for each peer; else all cores.")
+        int | None,
+        typer.Option(min=1, help="Processor threads of each program. Default: one for each core."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps a turn.")] = 60,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each peer.")] = 5,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe; repeatable."),
-    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps in each turn.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each program.")] = 5,
+    set_: Settings = None,
     json: Json = False,
 ) -> None:
-    """Time training against a plain PyTorch script and stock Keras, in turns."""
+    """Time training here beside a plain PyTorch script and stock Keras, which take turns.
+
+    The data set is shapes unless --dataset or --set names another: time depends on the size of the
+    images, not on what they show.
+    """
     from kerascnn.backend import require_backend
     from kerascnn.bench import run_bench
-    from kerascnn.recipe import load_recipe, parse_setting
+    from kerascnn.recipe import load_recipe, parse_values
     from kerascnn.show.run_tables import table_bench
 
-    values = dict(parse_setting(setting) for setting in set_ or [])
-    given = {"data.dataset": dataset, "train.batch_size": batch_size}
-    values |= {key: value for key, value in given.items() if value is not None}
+    options = {"data.dataset": dataset, "train.batch_size": batch_size}
+    values = {"data.dataset": "shapes"} | parse_values(set_, options)
     resolved = load_recipe(recipe).with_values(values)
     if backend:
         os.environ["KERAS_BACKEND"] = backend

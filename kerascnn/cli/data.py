@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerascnn.cli.output import DataDir, Json, build_data_progress, out, print_json, remark
+from kerascnn.cli.options import DataDir, Json
+from kerascnn.cli.output import build_data_progress, out, print_json, remark
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,11 +18,13 @@ app = typer.Typer(help="Show or prepare data sets.", no_args_is_help=True)
 
 @app.command()
 def info(
-    dataset: Annotated[str, typer.Argument(help="cifar10, shapes, or a folder.")] = "cifar10",
+    dataset: Annotated[
+        str, typer.Argument(help="Data set: cifar10, shapes, or a folder.")
+    ] = "cifar10",
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Show what is there: images per class and channel means of each split."""
+    """Show what a data set holds: how many images of each class, and their mean colors."""
     from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.data import describe_dataset
     from kerascnn.show.run_tables import table_dataset
@@ -37,7 +40,7 @@ def info(
 def prepare(
     archive: Annotated[
         Path | None,
-        typer.Option(help="A cifar-10-binary.tar.gz at hand; else it is downloaded (162 MiB)."),
+        typer.Option(help="Use this cifar-10-binary.tar.gz instead of downloading it (162 MiB)."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

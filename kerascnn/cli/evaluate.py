@@ -6,16 +6,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from kerascnn.cli.output import (
-    DataDir,
-    Json,
-    RunName,
-    RunsDir,
-    build_data_progress,
-    out,
-    print_json,
-    remark_problems,
-)
+from kerascnn.cli.options import DataDir, Json, RunName, RunsDir
+from kerascnn.cli.output import build_data_progress, out, print_json, remark_problems
 
 
 def evaluate(

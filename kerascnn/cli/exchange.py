@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.text import Text
 
-from kerascnn.cli.output import RunName, RunsDir, complete_recipe, out, remark
+from kerascnn.cli.options import DatasetName, NetworkRecipe, RunName, RunsDir, Settings
+from kerascnn.cli.output import out, remark
 
 
 def convert(
@@ -16,36 +17,22 @@ def convert(
         Path,
         typer.Argument(metavar="WEIGHTS", help="File of `torch.save(network.state_dict(), ...)`."),
     ],
-    recipe: Annotated[
-        str,
-        typer.Option(help="Says the architecture.", autocompletion=complete_recipe),
-    ] = "adam-lr0.001",
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Data set that they were trained on: cifar10, shapes, or a folder of classes."
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe; repeatable."),
-    ] = None,
+    recipe: NetworkRecipe = "adam-lr0.001",
+    dataset: DatasetName = None,
+    set_: Settings = None,
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
-    """Make a run of a PyTorch state_dict, to evaluate, compare and look inside.
+    """Make a run of the weights of a PyTorch network, to evaluate, compare and look into it.
 
-    Names in the file do not matter: its convolutions are taken in their
-    order, and so are its batch normalizations and its linear layers. They must
-    have been trained on pixels from -1 to 1 (ToTensor, then Normalize with mean
-    and deviation 0.5), and on the classes in the data set's order. No code of
-    the file is run.
+    Names in the file do not matter: its convolutions are taken in their order, and so are its batch
+    normalizations and its linear layers. The network must have been trained on pixels from -1 to 1
+    (ToTensor, then Normalize with mean and deviation 0.5), and its outputs must be in the order of
+    the classes of --dataset. No code in the file is run.
     """
-    from kerascnn.cli.run import with_absolute_folder
-    from kerascnn.recipe import load_recipe, parse_setting
+    from kerascnn.data import with_absolute_folder
+    from kerascnn.recipe import load_recipe, parse_values
 
-    values = dict(parse_setting(setting) for setting in set_ or [])
-    if dataset is not None:
-        values["data.dataset"] = dataset
+    values = parse_values(set_, {"data.dataset": dataset})
     resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
 
     from kerascnn.backend import require_backend
@@ -71,10 +58,9 @@ def export(
 ) -> None:
     """Write a run's network, at its best epoch, for PyTorch, ONNX Runtime or plain Keras.
 
-    With --format torch, the script that loads the file in PyTorch is printed:
-    its modules are conv1, bn1, ..., fc1, logits, and it takes pixels from -1 to
-    1, channels first. The others take pixels from 0 to 255, channels last. All
-    give logits.
+    With --format torch, a script is printed that loads the file in PyTorch. That network takes
+    pixels from -1 to 1, channels first; those of the other formats take pixels from 0 to 255,
+    channels last. All of them give logits.
     """
     from kerascnn.run.find import find_run
 

@@ -3,82 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
-from kerascnn.cli.output import (
+from kerascnn.cli.options import (
     DataDir,
     Json,
+    ModelFile,
     RunsDir,
+    ValueRange,
     complete_run,
-    out,
-    print_json,
-    remark,
-    remark_problems,
-    save_figure,
+    spread,
 )
+from kerascnn.cli.output import out, print_json, remark, remark_problems, save_figure
 from kerascnn.errors import SelectionError
 from kerascnn.records import Record
 
-OptionalRun = Annotated[
-    str | None,
-    typer.Argument(
-        help="A run: its directory, a unique part of its name, or `latest` (the default).",
-        autocompletion=complete_run,
-    ),
-]
-ModelFile = Annotated[
-    Path | None, typer.Option("--model", help="A .keras file instead of a run; loaded safely.")
-]
-Images = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--images",
-        help="Instead of the test images: a data set (its test images), folders or files; "
-        "repeatable.",
-    ),
-]
-Tap = Annotated[
-    Literal["conv", "bn", "relu"],
-    typer.Option(
-        help="Of the first convolution: its output, that of its batch norm, or of its ReLU."
-    ),
-]
-Layer = Annotated[
-    str | None, typer.Option(help="Any layer by name; `name:1` is the first of several uses.")
-]
-ValueRange = Annotated[
-    tuple[float, float],
-    typer.Option(metavar="LOW HIGH", help="Pixel values that the --model takes, e.g. 0 1 or -1 1."),
-]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="PNG file; else in the run's figures.")
-]
 WHOLE_RANGE = (0.0, 255.0)
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="PNG file to write. Default: one in the figures of the run; of a --model, one here.",
+    ),
+]
 
+
+@dataclass(frozen=True)
+class Layer:
+    """The options that say into which layer of what a command looks, and with which images."""
+
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run: its directory, a unique part of its name, or `latest` (the default).",
+            autocompletion=complete_run,
+        ),
+    ] = None
+    tap: Annotated[
+        Literal["conv", "bn", "relu"],
+        typer.Option(
+            help="Where to look behind the first convolution: at its own output, at that of its "
+            "batch normalization, or at that of its ReLU."
+        ),
+    ] = "relu"
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="Look at this layer instead. `name:1` is the first use of a layer that is used "
+            "several times."
+        ),
+    ] = None
+    model: ModelFile = None
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--images",
+            help="Instead of the run's test images: a data set (its test images), folders or "
+            "files. Can be repeated.",
+        ),
+    ] = None
+    value_range: ValueRange = WHOLE_RANGE
+    data_dir: DataDir = None
+    runs_dir: RunsDir = Path("runs")
+
+
+@spread
 def top_activations(
-    run: OptionalRun = None,
+    *,
     filter_: Annotated[
         list[int] | None,
         typer.Option(
-            "--filter", "-f", help="Number of a filter, from 1; repeatable (default: 1, 8 and 16)."
+            "--filter",
+            "-f",
+            help="Number of a filter, from 1. Can be repeated. Default: 1, 8 and 16.",
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Images for each filter.")] = 5,
+    k: Annotated[int, typer.Option("-k", help="Images to show for each filter.")] = 5,
     score: Annotated[
-        Literal["mean", "max", "l2"], typer.Option(help="How a feature map becomes one number.")
+        Literal["mean", "max", "l2"],
+        typer.Option(
+            help="What of a feature map counts: its mean, its highest value, or its length (l2)."
+        ),
     ] = "mean",
-    tap: Tap = "relu",
-    layer: Layer = None,
-    model: ModelFile = None,
-    images: Images = None,
-    value_range: ValueRange = WHOLE_RANGE,
-    data_dir: DataDir = None,
-    runs_dir: RunsDir = Path("runs"),
+    looked_at: Layer,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -86,8 +100,7 @@ def top_activations(
     from kerascnn.look import top_images
     from kerascnn.show.filter_tables import table_top
 
-    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
-    name = subject.layer(tap, layer)
+    subject, name = _open(looked_at)
     found = top_images(subject, filter_, k, score, name)
     remark_problems(subject.shown.problems)
     records = [each.record for each in found]
@@ -106,28 +119,26 @@ def top_activations(
     _save(figure, subject, f"top-activations-{name}-{numbers}", output)
 
 
+@spread
 def feature_maps(
-    run: OptionalRun = None,
+    *,
     filters: Annotated[
         str | None,
         typer.Option(
             metavar="N|all|LIST",
-            help="How many, from the first (default: 8); or `all`; or a list such as 1,8,16.",
+            help="How many filters, from the first on; or `all`; or a list such as 1,8,16. "
+            "Default: 8.",
         ),
     ] = None,
     class_: Annotated[
-        list[str] | None, typer.Option("--class", help="An image of this class; repeatable.")
+        list[str] | None,
+        typer.Option("--class", help="Show an image of this class. Can be repeated."),
     ] = None,
     image: Annotated[
-        list[int] | None, typer.Option("--image", help="Index of an image, from 0; repeatable.")
+        list[int] | None,
+        typer.Option("--image", help="Show the image of this index, from 0. Can be repeated."),
     ] = None,
-    tap: Tap = "relu",
-    layer: Layer = None,
-    model: ModelFile = None,
-    images: Images = None,
-    value_range: ValueRange = WHOLE_RANGE,
-    data_dir: DataDir = None,
-    runs_dir: RunsDir = Path("runs"),
+    looked_at: Layer,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -135,8 +146,7 @@ def feature_maps(
     from kerascnn.look import choose_images, describe_maps, maps_of
     from kerascnn.show.filter_tables import table_maps
 
-    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
-    name = subject.layer(tap, layer)
+    subject, name = _open(looked_at)
     chosen = choose_images(subject, class_, image)
     maps = maps_of(subject, chosen, name)
     found = describe_maps(subject, chosen, maps, _parse_filters(filters, maps.shape[-1]))
@@ -153,15 +163,9 @@ def feature_maps(
     _save(figure, subject, f"feature-maps-{name}", output)
 
 
+@spread
 def filters(
-    run: OptionalRun = None,
-    tap: Tap = "relu",
-    layer: Layer = None,
-    model: ModelFile = None,
-    images: Images = None,
-    value_range: ValueRange = WHOLE_RANGE,
-    data_dir: DataDir = None,
-    runs_dir: RunsDir = Path("runs"),
+    looked_at: Layer,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -169,8 +173,7 @@ def filters(
     from kerascnn.look import all_filters
     from kerascnn.show.filter_tables import table_filters
 
-    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
-    name = subject.layer(tap, layer)
+    subject, name = _open(looked_at)
     found = all_filters(subject, name)
     remark_problems(subject.shown.problems)
     records = [each.record for each in found]
@@ -190,16 +193,10 @@ def filters(
     _save(figure, subject, f"filters-{name}", output)
 
 
+@spread
 def explain_filter(
     number: Annotated[int, typer.Argument(metavar="FILTER", help="Number of a filter, from 1.")],
-    run: OptionalRun = None,
-    tap: Tap = "relu",
-    layer: Layer = None,
-    model: ModelFile = None,
-    images: Images = None,
-    value_range: ValueRange = WHOLE_RANGE,
-    data_dir: DataDir = None,
-    runs_dir: RunsDir = Path("runs"),
+    looked_at: Layer,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -208,8 +205,7 @@ def explain_filter(
     from kerascnn.show.filter_tables import table_correlations, table_kernel
     from kerascnn.show.words import visible
 
-    subject = _subject(run, runs_dir, model, images, data_dir, value_range)
-    name = subject.layer(tap, layer)
+    subject, name = _open(looked_at)
     explained = explain(subject, number, name)
     remark_problems(subject.shown.problems)
     if json:
@@ -232,11 +228,13 @@ def predict(
     ],
     run: Annotated[
         str | None,
-        typer.Option("--run", help="A run (default: the latest).", autocompletion=complete_run),
+        typer.Option(
+            "--run", help="A run to ask. Default: the latest.", autocompletion=complete_run
+        ),
     ] = None,
     model: ModelFile = None,
     value_range: ValueRange = WHOLE_RANGE,
-    top: Annotated[int, typer.Option(min=1, help="Classes to show for each picture.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each picture.")] = 5,
     runs_dir: RunsDir = Path("runs"),
     output: Output = None,
     json: Json = False,
@@ -260,6 +258,19 @@ def predict(
     _save(figure, subject, "predictions", output)
     if subject.shown.problems:
         raise typer.Exit(1)
+
+
+def _open(looked_at: Layer):
+    """What is looked at, with its images, and the name of the layer."""
+    subject = _subject(
+        looked_at.run,
+        looked_at.runs_dir,
+        looked_at.model,
+        looked_at.images,
+        looked_at.data_dir,
+        looked_at.value_range,
+    )
+    return subject, subject.layer(looked_at.tap, looked_at.layer)
 
 
 def _subject(run, runs_dir, model, images, data_dir, value_range):

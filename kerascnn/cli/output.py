@@ -1,11 +1,11 @@
-"""What every command shares: two consoles, common options, and how an error is shown."""
+"""What every command prints with: two consoles, progress bars, figures, and how an error looks."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -40,43 +40,6 @@ class SafeConsole(Console):
 # Results go to standard output; progress, remarks and errors to standard error.
 out = SafeConsole()
 err = SafeConsole(stderr=True)
-
-RunsDir = Annotated[
-    Path,
-    typer.Option("--runs-dir", envvar="KERASCNN_RUNS_DIR", help="Where run directories are."),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        help="Prepared TFDS data sets; else TFDS_DATA_DIR, else ~/tensorflow_datasets.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-
-
-def complete_recipe(incomplete: str) -> list[str]:
-    """Names of recipes, for the shell's completion."""
-    from kerascnn.recipe import list_recipes
-
-    return [name for name in list_recipes() if name.startswith(incomplete)]
-
-
-def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of runs, for the shell's completion."""
-    from kerascnn.run.find import list_runs
-
-    names = ["latest", *(run.name for run in list_runs(ctx.params.get("runs_dir") or "runs"))]
-    return [name for name in names if incomplete in name]
-
-
-RunName = Annotated[
-    str,
-    typer.Argument(
-        help="A run: its directory, a unique part of its name, or `latest`.",
-        autocompletion=complete_run,
-    ),
-]
 
 
 def print_json(content: object) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from kerascnn.cli.output import Json, complete_recipe, out, print_json
+from kerascnn.cli.options import Json, RecipeName
+from kerascnn.cli.output import out, print_json
 
 app = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
 
@@ -28,13 +27,8 @@ def recipes(ctx: typer.Context, json: Json = False) -> None:
 
 
 @app.command()
-def show(
-    name: Annotated[
-        str, typer.Argument(help="Name or file of a recipe.", autocompletion=complete_recipe)
-    ],
-    json: Json = False,
-) -> None:
-    """Show a recipe with what the study reported for it."""
+def show(name: RecipeName, json: Json = False) -> None:
+    """Show a recipe, with what the study reported for it."""
     from kerascnn.recipe import load_recipe, read_recipe_text
 
     recipe = load_recipe(name)

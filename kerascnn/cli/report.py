@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import DataDir, RunsDir, complete_run, err, remark
+from kerascnn.cli.options import DataDir, RunsDir, complete_run
+from kerascnn.cli.output import err, remark
 
 # What the page shows of augmentation: so many training images, and draws of each.
 NUM_IMAGES, NUM_DRAWS = 6, 7
@@ -26,7 +27,7 @@ def report(
         bool,
         typer.Option(
             "--all",
-            help="Every run of --runs-dir that was evaluated, and what of the study holds by them.",
+            help="Show all evaluated runs, and which of the study's statements they confirm.",
         ),
     ] = False,
     output: Annotated[
@@ -34,12 +35,13 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="HTML file; else page.html in the run, or report.html here for several or --all.",
+            help="HTML file to write. Default: page.html in the run; for several runs or --all, "
+            "report.html here.",
         ),
     ] = None,
     pictures: Annotated[
         bool,
-        typer.Option(help="Show test images and filters; without, the data set is not needed."),
+        typer.Option(help="Show test images and filters. Without them no data set is needed."),
     ] = True,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
@@ -105,9 +107,8 @@ def _augment(runs: list, data_dir: Path | None) -> dict:
 
     require_backend()
 
-    from kerascnn.cli.augmentations import choose_originals
     from kerascnn.cli.evaluate import load_with_progress
-    from kerascnn.training.augment import sample_augmentation
+    from kerascnn.training.augment import choose_originals, sample_augmentation
 
     augmented = {}
     for run in chosen:

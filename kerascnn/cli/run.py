@@ -10,43 +10,34 @@ from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import (
+from kerascnn.cli.options import (
+    BatchSize,
     DataDir,
+    DatasetName,
+    Epochs,
     Json,
+    RecipeName,
     RunName,
     RunsDir,
-    complete_recipe,
-    err,
-    remark,
+    Seed,
+    Settings,
 )
-from kerascnn.errors import SelectionError, Terminated, TrainingInterrupted
+from kerascnn.cli.output import err, remark
+from kerascnn.errors import Terminated, TrainingInterrupted
 
 
 def run(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a recipe (`kerascnn recipes`), or a file that ends in .toml.",
-            autocompletion=complete_recipe,
-        ),
-    ],
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Data set: cifar10, shapes (embedded, no download), or a folder of classes."
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Draws split, weights, order, augmentation and dropout.")
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the recipe; repeatable."),
-    ] = None,
+    recipe: RecipeName,
+    dataset: DatasetName = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    batch_size: BatchSize = None,
+    set_: Settings = None,
     fast: Annotated[
-        bool, typer.Option("--fast/--no-fast", help="kerascnn's training step, or stock Keras's.")
+        bool,
+        typer.Option(
+            "--fast/--no-fast", help="Train with kerascnn's own fast step, or as stock Keras does."
+        ),
     ] = True,
     resume: Annotated[
         bool,
@@ -59,7 +50,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Train a recipe, evaluate its best epoch, and show it beside what the study reported."""
-    from kerascnn.recipe import load_recipe
+    from kerascnn.data import with_absolute_folder
+    from kerascnn.recipe import load_recipe, parse_values
 
     options = {
         "data.dataset": dataset,
@@ -100,8 +92,8 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, from its last whole epoch, then evaluate it.
 
-    On one machine, backend and number of threads the result is bit for bit that of a run that was
-    never interrupted.
+    On the same machine, with the same backend and number of threads, the result is bit for bit that
+    of a run that was never interrupted.
     """
     from kerascnn.run.find import find_run
 
@@ -163,32 +155,6 @@ def _evaluate(run, dataset, json: bool) -> None:
 
     remark(f"Trained {run.path}; evaluating the epoch of lowest validation loss ...")
     show(run, dataset, json)
-
-
-def parse_values(settings: list[str] | None, options: dict[str, object]) -> dict[str, object]:
-    """Keys and values of --set, and of the options that have a key; None is not given.
-
-    Raises:
-        SelectionError: if a key is given both ways.
-    """
-    from kerascnn.recipe import parse_setting
-
-    values = dict(parse_setting(setting) for setting in settings or [])
-    given = {key: value for key, value in options.items() if value is not None}
-    if both := sorted(values.keys() & given.keys()):
-        option = both[0].rpartition(".")[2].replace("_", "-")
-        raise SelectionError(f"--{option} and --set {both[0]}=... are both given; leave one.")
-    return values | given
-
-
-def with_absolute_folder(recipe):
-    """The recipe, so that it means the same folder from everywhere."""
-    from kerascnn.data import DATASETS
-
-    name = recipe.data.dataset
-    if name in DATASETS or not Path(name).is_dir():
-        return recipe
-    return recipe.with_values({"data.dataset": str(Path(name).resolve())})
 
 
 def _show_training(recipe, train: Callable):

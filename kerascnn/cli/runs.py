@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kerascnn.cli.output import Json, RunsDir, out, print_json, remark
+from kerascnn.cli.options import Json, RunsDir
+from kerascnn.cli.output import out, print_json, remark
 
 
 def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:

@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kerascnn.cli.output import (
-    DataDir,
-    Json,
-    RunsDir,
-    complete_recipe,
-    err,
-    out,
-    print_json,
-    remark,
-)
+from kerascnn.cli.options import DataDir, Json, RunsDir, complete_recipe
+from kerascnn.cli.output import err, out, print_json, remark
 from kerascnn.cli.report import write_report
 
 
@@ -162,8 +154,8 @@ def _find_reading(name: str):
 
 
 def _parse_settings(settings: list[str] | None, options: dict) -> dict[str, object]:
-    from kerascnn.cli.run import parse_values
     from kerascnn.errors import SelectionError
+    from kerascnn.recipe import parse_values
 
     values = parse_values(settings, options)
     for key, instead in (("train.seed", "--seeds chooses seeds"), ("name", "recipes keep theirs")):
@@ -180,7 +172,7 @@ def _refuse_overridden(values: dict[str, object], reading) -> None:
 
 
 def _load_recipes(names: list[str] | None, reading, values: dict[str, object]) -> list:
-    from kerascnn.cli.run import with_absolute_folder
+    from kerascnn.data import with_absolute_folder
     from kerascnn.errors import SelectionError
     from kerascnn.recipe import load_recipe
     from kerascnn.study.readings import recipes_of

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from kerascnn.recipe import Recipe
-from kerascnn.seeds import derived_seed
+from kerascnn.seeds import derived_seed, random_stream
 
 # Weights of red, green and blue in gray (ITU-R BT.601), as torchvision rounds them.
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
@@ -255,6 +255,11 @@ def build_augmentation(recipe: Recipe) -> AugmentationPipeline:
     if settings.brightness or settings.contrast or settings.saturation:
         steps.append(ColorJitter(settings.brightness, settings.contrast, settings.saturation))
     return AugmentationPipeline(steps, seed=derived_seed(recipe.train.seed, "augmentation"))
+
+
+def choose_originals(images: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Some of the training images, drawn from a seed, to show their augmentation."""
+    return images[random_stream(seed, "examples").permutation(len(images))[:count]]
 
 
 def sample_augmentation(recipe: Recipe, images: np.ndarray, num_draws: int) -> np.ndarray:

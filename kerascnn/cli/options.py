@@ -1,0 +1,144 @@
+"""The options that several commands share, each with one meaning and one help text."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, get_type_hints
+
+import typer
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Names of recipes, for the shell's completion."""
+    from kerascnn.recipe import list_recipes
+
+    return [name for name in list_recipes() if name.startswith(incomplete)]
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs, for the shell's completion."""
+    from kerascnn.run.find import list_runs
+
+    names = ["latest", *(run.name for run in list_runs(ctx.params.get("runs_dir") or "runs"))]
+    return [name for name in names if incomplete in name]
+
+
+# Where things are, and how a result is printed.
+RunsDir = Annotated[
+    Path,
+    typer.Option(
+        "--runs-dir",
+        envvar="KERASCNN_RUNS_DIR",
+        help="Directory of the runs.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Directory of prepared TensorFlow Datasets (TFDS). "
+        "Default: TFDS_DATA_DIR, or ~/tensorflow_datasets.",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON document and nothing else.")
+]
+
+# A run.
+RunName = Annotated[
+    str,
+    typer.Argument(
+        help="A run: its directory, a unique part of its name, or `latest`.",
+        autocompletion=complete_run,
+    ),
+]
+
+# A recipe, and what of it can be set.
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        help="A recipe: its name (`kerascnn recipes` lists them), or a file that ends in .toml.",
+        autocompletion=complete_recipe,
+    ),
+]
+NetworkRecipe = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        help="The recipe that describes the network: its name, or a file that ends in .toml.",
+        autocompletion=complete_recipe,
+    ),
+]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Data set: cifar10, shapes (drawn here, no download), or a folder with a sub-folder "
+        "of pictures for each class.",
+    ),
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes through all training images.")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help="Images in each training step.")
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Seed of everything random. The same seed gives the same result."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set any key of the recipe, such as train.learning_rate=0.05. Can be repeated.",
+    ),
+]
+
+# What is looked into.
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help="A .keras file to look into instead of a run. No code in it is run."
+    ),
+]
+ValueRange = Annotated[
+    tuple[float, float],
+    typer.Option(
+        metavar="LOW HIGH", help="Pixel values that the --model expects, such as 0 1 or -1 1."
+    ),
+]
+
+
+def spread(command: Callable) -> Callable:
+    """Let a command take its options as one dataclass; to typer each field is an option.
+
+    The command has one parameter that is annotated with a dataclass. Fields are annotated as
+    options are, and have defaults.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    parameters = list(signature.parameters.values())
+    group = next(each for each in parameters if dataclasses.is_dataclass(each.annotation))
+    hints = get_type_hints(group.annotation, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in dataclasses.fields(group.annotation)
+    ]
+
+    @functools.wraps(command)
+    def called(**given: object) -> object:
+        values = {option.name: given.pop(option.name) for option in options}
+        return command(**given, **{group.name: group.annotation(**values)})
+
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    place = parameters.index(group)
+    called.__signature__ = signature.replace(parameters=[*own[:place], *options, *own[place + 1 :]])
+    return called
