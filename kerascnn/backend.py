@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from kerascnn.errors import BackendError
 
 BACKENDS = ("torch", "jax", "tensorflow")
-# Of malloc.h.
+# How glibc's malloc.h numbers these parameters; ctypes cannot read their names from there.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 

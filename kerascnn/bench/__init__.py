@@ -13,7 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from kerascnn.errors import BenchError
 from kerascnn.recipe import Recipe
@@ -22,6 +23,23 @@ from kerascnn.recipe import Recipe
 PEERS = ("pytorch", "keras", "kerascnn")
 # The study's epoch: images that train, and images that validate.
 TRAINING_IMAGES, VALIDATION_IMAGES = 40_000, 10_000
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a peer took in one turn.
+
+    Attributes:
+        step_ms: milliseconds for a training step.
+        validation_seconds: for 10,000 images.
+    """
+
+    step_ms: float
+    validation_seconds: float
+
+    def epoch_seconds(self, batch_size: int) -> float:
+        """Seconds for an epoch of the study."""
+        return self.step_ms / 1000 * TRAINING_IMAGES / batch_size + self.validation_seconds
 
 
 def run_bench(
@@ -43,13 +61,14 @@ def run_bench(
         progress: called with what is being done.
 
     Returns:
-        `backend`, `device`, `threads`, `batch_size`, `steps`, `rounds`; `floor`, with `mflop_image`
-        (multiplications and additions of one image's training step), `gflop_second` (measured
-        float32 matrix product) and `step_ms`; `peers`, a list of `name`, `what`, `step_ms` (median
-        over rounds), `step_ms_low`, `step_ms_high`, `images_second`, `validation_seconds`,
-        `epoch_seconds` (40,000 images trained on and 10,000 validated), `peak_mb`; and `ratios` of
-        kerascnn's epoch to the others', `vs_pytorch`, `vs_keras`, and of its step to the floor's,
-        `vs_floor`, each with `median`, `low` and `high` over rounds.
+        `backend`, `device`, `threads`, `recipe`, `batch_size`, `steps`, `rounds`.
+        `floor`: `mflop_image` (multiplications and additions of one image's training step),
+            `gflop_second` (measured with a float32 matrix product) and `step_ms`.
+        `peers`: a list of `name`, `what`, `step_ms` (median over rounds), `step_ms_low`,
+            `step_ms_high`, `images_second`, `validation_seconds`, `epoch_seconds` (40,000 images
+            trained on and 10,000 validated) and `peak_mb`.
+        `ratios`: of kerascnn's epoch to the others', `vs_pytorch` and `vs_keras`, and of its step
+            to the floor's, `vs_floor`; each has `median`, `low` and `high` over rounds.
 
     Raises:
         BenchError: if a peer fails.
@@ -60,16 +79,15 @@ def run_bench(
         for name in peers:
             progress(f"starting {name}")
             workers[name] = _Worker(name, threads)
-            workers[name].ask(
-                json.dumps({"recipe": recipe.to_toml(), "steps": steps, "threads": threads})
-            )
-        turns: dict[str, list[dict]] = {name: [] for name in peers}
+            order = {"recipe": recipe.model_dump(mode="json"), "steps": steps, "threads": threads}
+            workers[name].ask(json.dumps(order))
+        turns: dict[str, list[Turn]] = {name: [] for name in peers}
         floors = []
         for number in range(rounds):
             for name, worker in workers.items():
                 progress(f"round {number + 1} of {rounds}: {name}")
-                turns[name].append(worker.ask("round"))
-            floors.append(workers[peers[-1]].ask("floor"))
+                turns[name].append(Turn(**worker.ask("round")))
+            floors.append(workers[peers[-1]].ask("floor")["gflop_second"])
         about = {name: worker.ask("about") for name, worker in workers.items()}
     finally:
         for worker in workers.values():
@@ -122,12 +140,19 @@ class _Worker:
         return BenchError(f"The peer '{self.name}' failed: {last}")
 
 
-def _summarize(recipe, steps, rounds, threads, turns, floors, about) -> dict[str, object]:
+def _summarize(
+    recipe: Recipe,
+    steps: int,
+    rounds: int,
+    threads: int,
+    turns: dict[str, list[Turn]],
+    floors: list[float],
+    about: dict[str, dict],
+) -> dict[str, object]:
     batch_size = recipe.train.batch_size
-    epochs = {name: [_epoch_seconds(turn, batch_size) for turn in t] for name, t in turns.items()}
     ours = about["kerascnn"] if "kerascnn" in about else next(iter(about.values()))
     mflop = ours["mflop_image"]
-    floor_ms = [batch_size * mflop / floor["gflop_second"] for floor in floors]
+    floor_ms = [batch_size * mflop / gflop_second for gflop_second in floors]
     return {
         "backend": ours["backend"],
         "device": ours["device"],
@@ -138,49 +163,53 @@ def _summarize(recipe, steps, rounds, threads, turns, floors, about) -> dict[str
         "rounds": rounds,
         "floor": {
             "mflop_image": mflop,
-            "gflop_second": statistics.median(floor["gflop_second"] for floor in floors),
+            "gflop_second": statistics.median(floors),
             "step_ms": statistics.median(floor_ms),
         },
         "peers": [
-            _summarize_peer(name, turns[name], epochs[name], about[name], batch_size)
+            {
+                "name": name,
+                "what": about[name]["what"],
+                **_summarize_peer(turns[name], batch_size),
+                "peak_mb": about[name]["peak_mb"],
+            }
             for name in turns
         ],
-        "ratios": _ratios(turns, epochs, floor_ms),
+        "ratios": _ratios(turns, batch_size, floor_ms),
     }
 
 
-def _epoch_seconds(turn: dict, batch_size: int) -> float:
-    return turn["step_ms"] / 1000 * TRAINING_IMAGES / batch_size + turn["validation_seconds"]
-
-
-def _summarize_peer(name, turns, epochs, about, batch_size) -> dict[str, object]:
-    steps = [turn["step_ms"] for turn in turns]
+def _summarize_peer(turns: list[Turn], batch_size: int) -> dict[str, float]:
+    steps = [turn.step_ms for turn in turns]
     median = statistics.median(steps)
     return {
-        "name": name,
-        "what": about["what"],
         "step_ms": median,
         "step_ms_low": min(steps),
         "step_ms_high": max(steps),
         "images_second": 1000 * batch_size / median,
-        "validation_seconds": statistics.median(turn["validation_seconds"] for turn in turns),
-        "epoch_seconds": statistics.median(epochs),
-        "peak_mb": about["peak_mb"],
+        "validation_seconds": statistics.median(turn.validation_seconds for turn in turns),
+        "epoch_seconds": statistics.median(turn.epoch_seconds(batch_size) for turn in turns),
     }
 
 
-def _ratios(turns, epochs, floor_ms) -> dict[str, dict[str, float] | None]:
+def _ratios(
+    turns: dict[str, list[Turn]], batch_size: int, floor_ms: list[float]
+) -> dict[str, dict[str, float] | None]:
+    ours = turns.get("kerascnn", [])
     ratios = {}
     for other in ("pytorch", "keras"):
-        known = "kerascnn" in epochs and other in epochs
-        pairs = zip(epochs["kerascnn"], epochs[other], strict=True) if known else ()
-        ratios[f"vs_{other}"] = _spread([ours / theirs for ours, theirs in pairs])
-    steps = [turn["step_ms"] for turn in turns.get("kerascnn", ())]
-    ratios["vs_floor"] = _spread([s / f for s, f in zip(steps, floor_ms, strict=False)])
+        pairs = zip(ours, turns.get(other, []), strict=False)
+        ratios[f"vs_{other}"] = _spread(
+            mine.epoch_seconds(batch_size) / theirs.epoch_seconds(batch_size)
+            for mine, theirs in pairs
+        )
+    steps = zip(ours, floor_ms, strict=False)
+    ratios["vs_floor"] = _spread(turn.step_ms / floor for turn, floor in steps)
     return ratios
 
 
-def _spread(values: list[float]) -> dict[str, float] | None:
+def _spread(ratios: Iterable[float]) -> dict[str, float] | None:
+    values = list(ratios)
     if not values:
         return None
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}

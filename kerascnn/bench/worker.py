@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import resource
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
-# Of a matrix product that measures the machine: rows, columns and depth.
+# Rows, columns and depth of the matrix product that measures how fast the processor can be.
 MATRIX = 1024
 
 
@@ -33,12 +31,9 @@ def main() -> None:
 
 
 def _build_peer(name: str, order: dict):
-    from kerascnn.recipe import load_recipe
+    from kerascnn.recipe import parse_recipe
 
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "recipe.toml"
-        path.write_text(order["recipe"], "utf-8")
-        recipe = load_recipe(path)
+    recipe = parse_recipe(order["recipe"], "the recipe to time")
     if name == "pytorch":
         from kerascnn.bench.pytorch_script import PyTorchScript as Peer
     else:
@@ -53,7 +48,7 @@ def _build_peer(name: str, order: dict):
 
 
 def _images(recipe, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """As many training images of the recipe's data set as the steps need, again and again."""
+    """As many training images of the recipe's data set as the steps need, repeated if too few."""
     from kerascnn.data import load_dataset
 
     dataset = load_dataset(recipe.data.dataset)

@@ -34,11 +34,10 @@ def augmentations(
 
     from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.show.image_figures import plot_augmentations
-    from kerascnn.training.augment import choose_originals, sample_augmentation
+    from kerascnn.training.augment import sample_examples
 
     loaded = load_with_progress(resolved.data.dataset, data_dir)
-    originals = choose_originals(loaded.train_images, images, resolved.train.seed)
+    originals, drawn = sample_examples(resolved, loaded.train_images, images, draws)
     title = f"{resolved.name}: training images of {loaded.name}, and draws of their augmentation"
-    drawn = sample_augmentation(resolved, originals, draws)
     save_figure(plot_augmentations(originals, drawn, title), output)
     remark(f"Wrote {output}.")

@@ -58,7 +58,7 @@ def report(
     try:
         write_report(found, path, audited, data_dir, pictures)
     except DatasetError as error:
-        raise DatasetError(f"{error} A page needs none with `--no-pictures`.") from None
+        raise DatasetError(f"{error} With `--no-pictures` the page needs no data set.") from None
 
 
 def write_report(
@@ -108,12 +108,10 @@ def _augment(runs: list, data_dir: Path | None) -> dict:
     require_backend()
 
     from kerascnn.cli.evaluate import load_with_progress
-    from kerascnn.training.augment import choose_originals, sample_augmentation
+    from kerascnn.training.augment import sample_examples
 
     augmented = {}
     for run in chosen:
-        recipe = run.recipe
-        images = load_with_progress(recipe.data.dataset, data_dir).train_images
-        originals = choose_originals(images, NUM_IMAGES, recipe.train.seed)
-        augmented[run.name] = originals, sample_augmentation(recipe, originals, NUM_DRAWS)
+        images = load_with_progress(run.recipe.data.dataset, data_dir).train_images
+        augmented[run.name] = sample_examples(run.recipe, images, NUM_IMAGES, NUM_DRAWS)
     return augmented

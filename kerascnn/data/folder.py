@@ -1,8 +1,8 @@
-"""A folder of pictures as a data set: a sub-folder a class.
+"""A folder of pictures as a data set: a sub-folder for each class.
 
     path/train/cat/1.png, path/train/dog/..., path/test/cat/..., path/test/dog/...
-or, where there is no train/ and test/, a fifth of each class's pictures, drawn at random, is the
-test split:
+or without train/ and test/, where a fifth of each class's pictures, drawn at random, are for
+testing:
     path/cat/1.png, path/dog/...
 """
 
@@ -18,12 +18,12 @@ from kerascnn.data.pictures import find_images, image_size, load_images
 from kerascnn.errors import DatasetError, ImageError
 from kerascnn.seeds import random_stream
 
-# Files that cannot be read may be this share of all; above it the folder is refused.
+# A folder is refused if more than this share of its files cannot be read.
 UNREADABLE_SHARE = 0.1
 TEST_SHARE = 0.2
 # Larger pictures are reduced so that the longer side has this many pixels.
 LARGEST_SIDE = 128
-# As many files are looked at to find the size that most pictures have.
+# At most so many files are opened to find the size that most pictures have.
 SIZED_FILES = 1000
 # Part of the fingerprint: another value where pictures are read in another way.
 LAYOUT = "1"

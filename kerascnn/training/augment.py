@@ -257,11 +257,6 @@ def build_augmentation(recipe: Recipe) -> AugmentationPipeline:
     return AugmentationPipeline(steps, seed=derived_seed(recipe.train.seed, "augmentation"))
 
 
-def choose_originals(images: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Some of the training images, drawn from a seed, to show their augmentation."""
-    return images[random_stream(seed, "examples").permutation(len(images))[:count]]
-
-
 def sample_augmentation(recipe: Recipe, images: np.ndarray, num_draws: int) -> np.ndarray:
     """Augment the same images several times, each time as in another epoch.
 
@@ -279,6 +274,25 @@ def sample_augmentation(recipe: Recipe, images: np.ndarray, num_draws: int) -> n
         augmentation.seek(epoch, 0)
         draws.append(ops.convert_to_numpy(augmentation(images, training=True)))
     return np.stack(draws, axis=1)
+
+
+def sample_examples(
+    recipe: Recipe, images: np.ndarray, num_images: int, num_draws: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some of the training images, drawn from the recipe's seed, and draws of their augmentation.
+
+    Args:
+        recipe: see `sample_augmentation`.
+        images: all training images.
+        num_images: how many of them are drawn.
+        num_draws: draws of each.
+
+    Returns:
+        The images drawn, and what `sample_augmentation` gives for them.
+    """
+    order = random_stream(recipe.train.seed, "examples").permutation(len(images))
+    originals = images[order[:num_images]]
+    return originals, sample_augmentation(recipe, originals, num_draws)
 
 
 def image_keys(seed: int, epoch, positions):
