@@ -137,7 +137,7 @@ class _Worker:
         self.process.wait()
         self.errors.seek(0)
         last = (self.errors.read().strip().splitlines() or ["no message"])[-1]
-        return BenchError(f"The peer '{self.name}' failed: {last}")
+        return BenchError(f"The program '{self.name}' of the bench failed: {last}")
 
 
 def _summarize(

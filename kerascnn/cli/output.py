@@ -48,8 +48,8 @@ def print_json(content: object) -> None:
 
 
 def remark(text: str, style: str = "") -> None:
-    """Print a line on standard error."""
-    err.print(Text(text, style=style), soft_wrap=True)
+    """Print one line on standard error, whatever names from outside are in it."""
+    err.print(Text(visible(text), style=style), soft_wrap=True)
 
 
 def remark_problems(problems: Sequence[str], most: int = 10) -> None:

@@ -37,7 +37,7 @@ class Dataset:
         class_names: name of each label.
         train_images, test_images: uint8 (num_images, height, width, 3), read-only.
         train_labels, test_labels: int32 (num_images,).
-        fingerprint: of a folder; another one where its files are others.
+        fingerprint: of a folder; it changes when a file changes.
         problems: a message for each file of a folder that could not be read.
     """
 
@@ -100,7 +100,7 @@ def load_dataset(
 
 
 def shape_of_dataset(name: str) -> tuple[tuple[int, int, int], int]:
-    """Image shape and number of classes; of a data set by name, no file of it is needed.
+    """Image shape and number of classes; only a folder must be there and be read for it.
 
     Raises:
         DatasetError: if the data set is unknown, or a folder that cannot be read.
@@ -114,7 +114,7 @@ def shape_of_dataset(name: str) -> tuple[tuple[int, int, int], int]:
 
 
 def is_dataset(name: str) -> bool:
-    """Whether a name means a data set: a known one, or a folder of folders that are not hidden."""
+    """Whether a name is that of a data set: a known one, or of a folder with sub-folders."""
     path = Path(name)
     try:
         return name in DATASETS or (
@@ -136,15 +136,15 @@ def with_absolute_folder(recipe: Recipe) -> Recipe:
 
 
 def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the training images into those that train and those that validate.
+    """Divide the training images into those to train on and those for validation.
 
     Args:
         num_images: number of training images.
-        fraction: share that validates, rounded to whole images, at least one.
+        fraction: share for validation, rounded to whole images, at least one.
         seed: the recipe's seed; the same on every backend.
 
     Returns:
-        Indices that train and indices that validate, int64, each ascending.
+        Indices to train on and indices for validation, int64, each ascending.
 
     Raises:
         DatasetError: if no image would be left to train.
@@ -152,8 +152,8 @@ def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.nd
     count = max(1, round(num_images * fraction))
     if count >= num_images:
         raise DatasetError(
-            f"{count} of {num_images} training images would validate, and none would train; "
-            "set data.validation_fraction lower."
+            f"Of {num_images} training images, {count} would be for validation and none would be "
+            "left to train; set data.validation_fraction lower."
         )
     order = random_stream(seed, "split").permutation(num_images)
     return np.sort(order[count:]), np.sort(order[:count])

@@ -35,8 +35,8 @@ def find_files(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
     """Class names, in alphabetical order, and the files of each split with their labels.
 
     Raises:
-        DatasetError: if there are not two classes, a split has a class of its own, or there is one
-            split only.
+        DatasetError: if there are fewer than two classes, if test/ has a class that train/ does not
+            have, or if only one of the two is there.
     """
     there = [split for split in ("train", "test") if _sub_folders(root / split)]
     if len(there) == 1:
@@ -50,7 +50,7 @@ def find_files(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
         extra = sorted(set(_class_names(root / "test")) - set(class_names))
         if extra:
             raise DatasetError(
-                f"'{root / 'test'}' has the class '{extra[0]}', which '{root / 'train'}' has not."
+                f"'{root / 'test'}' has the class '{extra[0]}', but '{root / 'train'}' does not."
             )
         return class_names, {
             split: _files_of(root / split, class_names) for split in ("train", "test")
@@ -129,8 +129,8 @@ def _check_classes(directory: Path) -> tuple[str, ...]:
     if len(names) < 2:
         count = "1 sub-folder" if names else "no sub-folders"
         raise DatasetError(
-            f"'{directory}' has {count} with pictures; expected at least two, one a class, such as "
-            "cat/ and dog/."
+            f"'{directory}' has {count} with pictures; expected at least two, one for each class, "
+            "such as cat/ and dog/."
         )
     return names
 

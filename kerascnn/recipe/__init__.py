@@ -160,7 +160,7 @@ class Recipe(Section):
 
     @property
     def comparable(self) -> Reported:
-        """What the study reported, where it is of these images: it stands for CIFAR-10 alone."""
+        """What the study reported, if the images are the study's: those of CIFAR-10."""
         return self.reported if self.data.dataset == "cifar10" else Reported()
 
     def with_values(self, values: dict[str, object]) -> Recipe:
@@ -284,7 +284,10 @@ def parse_values(settings: Iterable[str] | None, options: dict[str, object]) -> 
 
 
 def differences(before: Recipe, after: Recipe) -> list[str]:
-    """What trains otherwise, as `train.epochs was 50, is 60`; names and reports do not train."""
+    """What differs in training, such as `train.epochs was 50, is 60`.
+
+    Names and reported figures make no difference.
+    """
     found = []
     for key in recipe_keys():
         section, _, name = key.rpartition(".")
@@ -296,9 +299,9 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
 
 
 def changes_from_shipped(recipe: Recipe) -> list[str]:
-    """How a recipe trains otherwise than the shipped one of its name, but for its seed.
+    """How training differs from that of the shipped recipe of this name, apart from the seed.
 
-    In the words of `differences`; empty where none of this name is shipped.
+    In the words of `differences`; empty if no recipe of this name is shipped.
     """
     if recipe.name not in list_recipes():
         return []

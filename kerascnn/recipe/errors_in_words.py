@@ -58,7 +58,7 @@ def written(value: object) -> str:
 
 def _reason(problem: dict, model: type[BaseModel]) -> str:
     if problem["type"] == "model_type":
-        return f"must be a table of {', '.join(_known_keys(model, problem['loc']))}"
+        return f"must be a table with the keys {', '.join(_known_keys(model, problem['loc']))}"
     if problem["type"] in _REASONS:
         return _REASONS[problem["type"]].format(**problem.get("ctx", {}))
     return problem["msg"].removeprefix("Value error, ")

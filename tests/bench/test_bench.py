@@ -151,5 +151,7 @@ def test_the_floor_counts_the_arithmetic_of_a_training_step(measured):
 
 def test_a_peer_that_fails_is_named_with_its_last_word(recipe):
     images_of_another_size = recipe.with_values({"data.dataset": "nothing"})
-    with pytest.raises(BenchError, match=r"peer 'pytorch' failed: .*'nothing' is not known"):
+    with pytest.raises(
+        BenchError, match=r"program 'pytorch' of the bench failed: .*'nothing' is not known"
+    ):
         bench.run_bench(images_of_another_size, steps=1, rounds=1, threads=1, peers=("pytorch",))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 COMMAND = [sys.executable, "-m", "kerascnn"]
 # With a network that trains in seconds.
@@ -61,9 +62,18 @@ def test_run_shows_tables_and_leaves_a_whole_run_directory(shapes_runs):
         "metrics.json",
         "figures",
     }
-    figures = {path.stem: path.stat().st_size for path in (run / "figures").iterdir()}
+    figures = {path.stem: Image.open(path).convert("RGB") for path in run.glob("figures/*.png")}
     assert set(figures) == {"history", "examples", "confusion", "per_class"}
-    assert min(figures.values()) > 10_000
+    sizes = {name: figure.size for name, figure in figures.items()}
+    assert sizes["history"] == (1500, 690)
+    assert sizes["per_class"][1] > 10 * 50  # ten classes below each other
+    for name, figure in figures.items():
+        colors = sorted(figure.getcolors(maxcolors=2**24), reverse=True)
+        assert colors[0][1] == (255, 255, 255), name
+        drawn = 1 - colors[0][0] / np.prod(figure.size)
+        assert (0.4 if name in ("examples", "confusion") else 0.02) < drawn < 0.7, name
+    # Test images are drawn in their own colors, of which there are many.
+    assert len(figures["examples"].getcolors(maxcolors=2**24)) > 5000
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(shapes_runs):
@@ -258,8 +268,6 @@ TINY = ["--dataset", "tiny", "--set", "model.filters=[2,2,2]", "--set", "model.u
 @pytest.fixture
 def tiny(tmp_path):
     """A folder of two classes in the current directory."""
-    from PIL import Image
-
     for shade, name in ((40, "dark"), (210, "light")):
         (tmp_path / "tiny" / name).mkdir(parents=True)
         for number in range(20):

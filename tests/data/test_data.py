@@ -186,7 +186,7 @@ def test_split_validates_with_one_image_at_least():
 
 @pytest.mark.parametrize(("num_images", "fraction"), [(1, 0.2), (10, 0.96), (0, 0.5)])
 def test_split_that_leaves_nothing_to_train_is_refused(num_images, fraction):
-    with pytest.raises(DatasetError, match=r"none would train; set data\.validation_fraction"):
+    with pytest.raises(DatasetError, match=r"none would be left to train; set data\.validation_"):
         split_validation(num_images, fraction, seed=0)
 
 

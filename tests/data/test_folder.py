@@ -2,9 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from kerascnn.cli import main
@@ -71,7 +74,7 @@ def test_a_test_folder_may_lack_a_class_but_not_have_one_of_its_own(tmp_path):
     make_class(tmp_path / "test" / "b", 2)
     assert load_dataset(str(tmp_path)).test_labels.tolist() == [1, 1]
     make_class(tmp_path / "test" / "z", 1)
-    with pytest.raises(DatasetError, match=r"has the class 'z', which '.*train' has not"):
+    with pytest.raises(DatasetError, match=r"has the class 'z', but '.*train' does not"):
         load_dataset(str(tmp_path))
 
 
@@ -212,7 +215,21 @@ WEIRD = ("$x$", "Über-größe", "[bold]")
 
 
 @pytest.fixture(scope="module")
-def weird_run(tmp_path_factory):
+def drawn():
+    """The texts of each figure that was saved, by the beginning of its file's name."""
+    texts, save = {}, Figure.savefig
+
+    def save_and_note(figure, path, **options):
+        texts[Path(path).name.split(".")[0]] = [each.get_text() for each in figure.findobj(Text)]
+        return save(figure, path, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", save_and_note)
+        yield texts
+
+
+@pytest.fixture(scope="module")
+def weird_run(tmp_path_factory, drawn):
     """A run on three classes of odd names, one file of which is no picture, and its output."""
     root = tmp_path_factory.mktemp("weird")
     for seed, (name, color) in enumerate(zip(WEIRD, COLORS.values(), strict=True)):
@@ -231,13 +248,15 @@ def weird_run(tmp_path_factory):
     return next((root / "runs").iterdir())
 
 
-def test_a_run_on_a_folder_takes_classes_and_size_from_it(weird_run):
+def test_a_run_on_a_folder_takes_classes_and_size_from_it(weird_run, drawn):
     metrics = json.loads((weird_run / "metrics.json").read_text())
     assert [row["name"] for row in metrics["test"]["per_class"]] == ["$x$", "[bold]", "Über-größe"]
     assert metrics["test"]["num_images"] == 89
     with np.load(weird_run / "predictions.npz") as predictions:
         assert predictions["probabilities"].shape == (89, 3)
-    assert (weird_run / "figures" / "confusion.png").stat().st_size > 10_000
+    assert {path.stem for path in weird_run.glob("figures/*.png")} <= set(drawn)
+    for figure in ("confusion", "per_class"):
+        assert set(WEIRD) <= {text.replace("\\$", "$") for text in drawn[figure]}
 
 
 def test_run_names_the_files_that_it_passed_over(colors, invoke):

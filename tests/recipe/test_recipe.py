@@ -321,7 +321,7 @@ def test_only_reported_may_be_left_out(adam):
         ("title", "x" * 1001, 'xxx...: must be at most 1000 characters long'),
         ("title", "\ud800", "must be a string that UTF-8 can hold"),
         ("title", 3, "title = 3: must be a string"),
-        ("reported.accuracy", 0.8, "reported.accuracy = 0.8: must be a table of value, where"),
+        ("reported.accuracy", 0.8, "accuracy = 0.8: must be a table with the keys value, where"),
         ("reported.per_class", 1, "reported.per_class = 1: must be a table"),
     ],
 )  # fmt: skip
@@ -337,7 +337,7 @@ def test_value_that_cannot_be_is_named_with_what_was_expected(adam, key, value, 
 
 
 def test_section_that_is_no_table_is_told_what_it_holds(adam):
-    with pytest.raises(RecipeError, match=r"data = 3: must be a table of dataset, validation_fr"):
+    with pytest.raises(RecipeError, match=r"data = 3: must be a table with the keys dataset, val"):
         parse_recipe(change(adam, data=3), "recipe 'x'")
 
 
