@@ -69,7 +69,7 @@ class Dataset:
 
 
 # By the cache's directory, name and fingerprint: another source, or another cache, is loaded anew.
-_kept: dict[tuple[Path, str, str], Dataset] = {}
+_kept: dict[tuple[Path, str, str], cache.Arrays] = {}
 
 
 def load_dataset(
@@ -77,7 +77,7 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set, from the cache if it was decoded before.
 
-    A data set that this process has loaded is the same object again, unless its files have changed.
+    What this process has loaded before is not read again, unless its files have changed.
 
     Args:
         name: `cifar10`, `shapes`, or a folder of pictures, see `kerascnn.data.folder`.
@@ -90,7 +90,8 @@ def load_dataset(
     if name == "cifar10":
         return _load_cifar10(cifar10.resolve_data_dir(data_dir), progress)
     if name == "shapes":
-        return _load_shapes()
+        arrays = _load_arrays("shapes", _shapes_fingerprint(), _draw_shapes)
+        return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
     if is_dataset(name):
         return _load_folder(Path(name).resolve())
     raise DatasetError(
@@ -183,54 +184,38 @@ def describe_dataset(dataset: Dataset) -> dict[str, object]:
     }
 
 
-def _keep(name: str, fingerprint: str, load: Callable[[], Dataset]) -> Dataset:
-    """What was loaded before of this name and source; else what `load` gives, kept."""
+def _load_arrays(name: str, fingerprint: str, build: Callable[[], cache.Arrays]) -> cache.Arrays:
+    """As `cache.load`, but what this process has loaded is not read and checked again."""
     key = (cache.cache_directory().absolute(), name, fingerprint)
     if key not in _kept:
-        loaded = load()
+        arrays = cache.load(name, fingerprint, build)
         while len(_kept) >= MOST_KEPT:
             del _kept[next(iter(_kept))]  # the oldest
-        _kept[key] = loaded
-    return _kept[key]
+        _kept[key] = arrays
+    return dict(_kept[key])
 
 
 def _load_cifar10(data_dir: Path, progress: Progress | None) -> Dataset:
     cifar10.check_prepared(data_dir)
-    fingerprint = cifar10.source_fingerprint(data_dir)
-
-    def load() -> Dataset:
-        arrays = cache.load("cifar10", fingerprint, lambda: _read_cifar10(data_dir, progress))
-        return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
-
-    return _keep("cifar10", fingerprint, load)
-
-
-def _load_shapes() -> Dataset:
-    fingerprint = _shapes_fingerprint()
-
-    def load() -> Dataset:
-        arrays = cache.load("shapes", fingerprint, _draw_shapes)
-        return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
-
-    return _keep("shapes", fingerprint, load)
+    arrays = _load_arrays(
+        "cifar10", cifar10.source_fingerprint(data_dir), lambda: _read_cifar10(data_dir, progress)
+    )
+    return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
 
 
 def _load_folder(root: Path) -> Dataset:
     class_names, splits = folder.find_files(root)
     fingerprint = folder.fingerprint(splits)
 
-    def read() -> dict[str, np.ndarray]:
+    def read() -> cache.Arrays:
         arrays, problems = folder.read_files(splits)
         # As an array, so that the cache keeps them too.
         return arrays | {"problems": np.frombuffer(json.dumps(problems).encode(), "uint8")}
 
-    def load() -> Dataset:
-        arrays = cache.load("folder", fingerprint, read)
-        problems = tuple(json.loads(arrays.pop("problems").tobytes()))
-        digest = hashlib.sha256(fingerprint.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=problems)
-
-    return _keep(str(root), fingerprint, load)
+    arrays = _load_arrays("folder", fingerprint, read)
+    problems = json.loads(arrays.pop("problems").tobytes())
+    digest = hashlib.sha256(fingerprint.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=tuple(problems))
 
 
 def _read_cifar10(data_dir: Path, progress: Progress | None) -> dict[str, np.ndarray]:
