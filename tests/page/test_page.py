@@ -648,7 +648,7 @@ def test_report_without_test_images_says_how_to_get_them(invoke, run):
     assert status == 1
     assert len(err.strip().splitlines()) == 1
     assert "kerascnn data prepare" in err
-    assert "A page needs none with `--no-pictures`." in err
+    assert "With `--no-pictures` the page needs no data set." in err
 
 
 def test_report_takes_names_or_all(invoke, run):

@@ -215,7 +215,10 @@ def test_help_names_the_readings_that_have_runs(invoke):
         (("sgd-lr0.01", "--set", "train.epoch=3"), "train.epochs"),
         (("adam-lr0.001", "--reading", "momentum-0.9"), "says nothing about adam-lr0.001"),
         (("--reading", "last-epoch"), "has no runs of its own"),
-        (("--epochs", 2, "--set", "train.epochs=3"), "are both given"),
+        (
+            ("--epochs", 2, "--set", "train.epochs=3"),
+            "Give --epochs or --set train.epochs, not both.",
+        ),
         (("--set", "train.seed=9"), "--seeds chooses seeds"),
         (("--reading", "rate-0.02", "--set", "train.learning_rate=0.1"), "leave one of both"),
         (("--set", "name=x"), "has no place here"),
