@@ -3,8 +3,8 @@
     import kerascnn
 
     recipe = kerascnn.load_recipe("adam-lr0.001")
-    run = kerascnn.training(recipe)
-    metrics = kerascnn.evaluation(run)
+    run = kerascnn.train(recipe)
+    evaluation = kerascnn.evaluate(run)
 
 Importing this package imports neither Keras nor torch; the names below are resolved when used.
 It does settle the Keras backend: `KERAS_BACKEND` where that is set, torch otherwise.

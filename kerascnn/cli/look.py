@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -21,7 +21,9 @@ from kerascnn.cli.options import (
 )
 from kerascnn.cli.output import out, print_json, remark, remark_problems, save_figure
 from kerascnn.errors import SelectionError
-from kerascnn.records import Record
+
+if TYPE_CHECKING:
+    from kerascnn.records import Record
 
 WHOLE_RANGE = (0.0, 255.0)
 
