@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerascnn.backend import keep_freed_memory
-from kerascnn.errors import ModelError
+from kerascnn.look.taps import find_output, sub_model, to_channels_last
 
 BATCH_SIZE = 250
 SCORES = ("mean", "max", "l2")
@@ -67,46 +67,6 @@ class TopActivations:
         )
 
 
-def truncate(model: keras.Model, layer: str) -> keras.Model:
-    """The sub-model from the input to a layer; it shares the model's variables.
-
-    Args:
-        model: functional or Sequential, built.
-        layer: name of a layer. Of a layer that is used several times the last use is meant, or the
-            n-th by `name:n`, counted from 1.
-
-    Raises:
-        ModelError: if the model has no such layer, or no graph to cut.
-    """
-    return _sub_model(model, find_output(model, layer))
-
-
-def find_output(model: keras.Model, layer: str) -> keras.KerasTensor:
-    """The symbolic output of a layer in a model; arguments and errors as for `truncate`."""
-    graph = _graph_of(model)
-    outputs = _outputs_by_name(graph)
-    name, use = layer, -1
-    if layer not in outputs and ":" in layer:
-        name, _, number = layer.rpartition(":")
-        use = int(number) - 1 if number.isdecimal() and int(number) > 0 else None
-    if name not in outputs or use is None or use >= len(outputs[name]):
-        known = ", ".join(f"{key} {shape}" for key, shape in describe_layers(model))
-        raise ModelError(f"The model has no layer '{layer}'. Its layers are: {known}.")
-    return outputs[name][use]
-
-
-def describe_layers(model: keras.Model) -> list[tuple[str, tuple]]:
-    """Name and output shape of every use of a layer, as `truncate` takes it, inputs first."""
-    rows = []
-    for name, outputs in _outputs_by_name(_graph_of(model)).items():
-        many = len(outputs) > 1
-        rows += [
-            (f"{name}:{use}" if many else name, tuple(output.shape))
-            for use, output in enumerate(outputs, start=1)
-        ]
-    return rows
-
-
 def feature_maps(
     model: keras.Model, images: np.ndarray | Iterable[np.ndarray], layer: str
 ) -> np.ndarray:
@@ -123,7 +83,7 @@ def feature_maps(
         layer of units, such as a Dense, (num_images, 1, 1, units).
     """
     output = find_output(model, layer)
-    extractor = _sub_model(model, _channels_last(output))
+    extractor = sub_model(model, to_channels_last(output))
     batches = (extractor.predict_on_batch(np.asarray(batch)) for batch in _batches(images))
     return np.concatenate([np.asarray(maps, "float32") for maps in batches])
 
@@ -147,8 +107,8 @@ def filter_scores(
     if unknown:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: {unknown[0]!r}")
     keep_freed_memory()
-    maps = _channels_last(find_output(model, layer))
-    scorer = _sub_model(model, [_reduce(maps, score) for score in scores])
+    maps = to_channels_last(find_output(model, layer))
+    scorer = sub_model(model, [_reduce(maps, score) for score in scores])
     for batch in _batches(images):
         answers = scorer.predict_on_batch(np.asarray(batch))
         answers = answers if isinstance(answers, list) else [answers]
@@ -181,61 +141,6 @@ def top_activations(
     if state is None:
         raise ValueError("There are no images to rank.")
     return state
-
-
-def layers_of(model: keras.Model) -> dict[str, keras.Operation]:
-    """Layers and other operations of a model by name, in the order of the graph, inputs first."""
-    return {operation.name: operation for operation in _graph_of(model).operations}
-
-
-def _graph_of(model: keras.Model):
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    if not hasattr(graph, "_nodes_by_depth"):
-        raise ModelError(
-            "The model has no graph of layers to cut: it must be functional, or a built Sequential."
-        )
-    return graph
-
-
-def _sub_model(model: keras.Model, outputs) -> keras.Model:
-    inputs = model.inputs
-    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs)
-
-
-def _outputs_by_name(graph) -> dict[str, list[keras.KerasTensor]]:
-    """Outputs of each layer's uses in this model, in the order of the calls."""
-    # A layer may be used by other models too; those uses are other nodes.
-    own = {id(node) for nodes in graph._nodes_by_depth.values() for node in nodes}
-    return {
-        operation.name: [
-            node.output_tensors[0] for node in operation._inbound_nodes if id(node) in own
-        ]
-        for operation in graph.operations
-    }
-
-
-def _channels_last(output: keras.KerasTensor) -> keras.KerasTensor:
-    rank = len(output.shape)
-    if rank == 2:
-        return ops.expand_dims(ops.expand_dims(output, 1), 1)
-    if rank != 4:
-        raise ModelError(
-            f"A layer of output shape {tuple(output.shape)} has no feature maps; expected "
-            "(num_images, height, width, filters) or (num_images, units)."
-        )
-    return ops.transpose(output, (0, 2, 3, 1)) if _is_channels_first(output) else output
-
-
-def _is_channels_first(output: keras.KerasTensor) -> bool:
-    """Whether the nearest layer before it that has a data format is channels_first."""
-    tensors = [output]
-    while tensors:
-        operation, node, _ = tensors.pop(0)._keras_history
-        data_format = getattr(operation, "data_format", None)
-        if data_format is not None:
-            return data_format == "channels_first"
-        tensors += operation._inbound_nodes[node].input_tensors
-    return False
 
 
 def _reduce(maps: keras.KerasTensor, score: str) -> keras.KerasTensor:

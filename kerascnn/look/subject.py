@@ -215,16 +215,11 @@ def _to_probabilities(model, outputs: np.ndarray) -> np.ndarray:
     """
     from scipy.special import expit, softmax
 
+    from kerascnn.look.taps import ends_in_sigmoid
+
     if outputs.shape[1] == 1:
-        share = outputs if _ends_in_sigmoid(model) else expit(outputs)
+        share = outputs if ends_in_sigmoid(model) else expit(outputs)
         return np.concatenate([1 - share, share], axis=1)
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs
     return softmax(outputs, axis=1)
-
-
-def _ends_in_sigmoid(model) -> bool:
-    import keras
-
-    last = model.outputs[0]._keras_history.operation
-    return getattr(last, "activation", None) is keras.activations.sigmoid

@@ -12,13 +12,11 @@ from keras import layers
 from kerascnn.errors import ModelError
 from kerascnn.look.activations import (
     TopActivations,
-    describe_layers,
     feature_maps,
     filter_scores,
     top_activations,
-    truncate,
 )
-from kerascnn.look.taps import effective_kernels, find_tap
+from kerascnn.look.taps import describe_layers, effective_kernels, find_tap, truncate
 from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
 
