@@ -46,7 +46,7 @@ _HOMES = {
     "TopActivations": "look.activations",
     "feature_maps": "look.activations",
     "top_activations": "look.activations",
-    "truncate": "look.taps",
+    "truncate": "model.graph",
     "resume": "training",
     "train": "training",
     "compare": "evaluation.compare",

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerascnn.backend import keep_freed_memory
-from kerascnn.look.taps import find_output, sub_model, to_channels_last
+from kerascnn.model.graph import find_output, sub_model, to_channels_last
 
 BATCH_SIZE = 250
 SCORES = ("mean", "max", "l2")

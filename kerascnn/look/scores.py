@@ -23,7 +23,7 @@ class Survey:
     Attributes:
         layer: name of the layer.
         scores: `mean`, `max` and `l2` to float32 (num_images, filters).
-        kernels: float32 (height, width, channels, filters), see `taps.effective_kernels`, or None.
+        kernels: float32 (height, width, channels, filters), see `graph.effective_kernels`, or None.
     """
 
     layer: str
@@ -78,7 +78,7 @@ def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Sur
         ModelError: if there is no such layer, or it gives a number that is not finite.
     """
     from kerascnn.look.activations import filter_scores
-    from kerascnn.look.taps import effective_kernels
+    from kerascnn.model.graph import effective_kernels
 
     batches = list(filter_scores(model, images, layer, SCORES))
     scores = {

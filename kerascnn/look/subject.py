@@ -123,7 +123,7 @@ class Subject:
             return layer
         if self.run:
             return RUN_LAYERS[tap]
-        from kerascnn.look.taps import find_tap
+        from kerascnn.model.graph import find_tap
 
         return find_tap(self.model, tap)
 
@@ -215,7 +215,7 @@ def _to_probabilities(model, outputs: np.ndarray) -> np.ndarray:
     """
     from scipy.special import expit, softmax
 
-    from kerascnn.look.taps import ends_in_sigmoid
+    from kerascnn.model.graph import ends_in_sigmoid
 
     if outputs.shape[1] == 1:
         share = outputs if ends_in_sigmoid(model) else expit(outputs)

@@ -16,8 +16,8 @@ from kerascnn.look.activations import (
     filter_scores,
     top_activations,
 )
-from kerascnn.look.taps import describe_layers, effective_kernels, find_tap, truncate
 from kerascnn.model.build import build_model
+from kerascnn.model.graph import describe_layers, effective_kernels, find_tap, truncate
 from kerascnn.recipe import load_recipe
 
 
