@@ -12,13 +12,12 @@ import kerascnn
 ROOT = Path(kerascnn.__file__).parent
 # A room imports from the lines above it alone; rooms of one line know nothing of each other.
 WAY = """
-errors seeds
+errors seeds zips
 records
 backend
 recipe
 data
-model
-run show
+model run show
 training evaluation
 look
 study

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kerascnn.errors import ExchangeError
-from kerascnn.model.load import check_sizes
+from kerascnn.zips import check_sizes
 
 # Where a checkpoint keeps the state_dict.
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")

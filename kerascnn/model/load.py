@@ -15,11 +15,12 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kerascnn.errors import ModelError
+from kerascnn.zips import check_sizes, is_plain, most_bytes, quote
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 ASSETS = "assets/"
@@ -27,10 +28,8 @@ MEMBERS = (METADATA, CONFIG, WEIGHTS)
 # Members of an archive, and their bytes in all but the weights; Keras's largest has 2 MiB.
 MOST_MEMBERS = 1000
 MOST_BYTES = 32 * 2**20
-# What is stored may unfold to so many times its size; Keras and numpy store without compression.
-MOST_EXPANSION = 100
-# Less than that may unfold from next to nothing.
-HARMLESS_BYTES = 2**20
+# So many weights a model may have beside those that are stored: some layers store none.
+HARMLESS_WEIGHTS = 2**20
 # Groups and arrays of the weights.
 MOST_OBJECTS = 100_000
 # Deflate, shuffle, checksum and LZF: what HDF5 and h5py have built in. Others are loaded as code.
@@ -106,34 +105,6 @@ def load_model(path: Path, called: str | None = None):
         raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
 
 
-def check_archive(path: Path) -> None:
-    """Refuse a `.keras` file that is no such archive, or not what its size makes believe.
-
-    Raises:
-        ModelError: if it holds anything but what `model.save` writes: two JSON files, the weights
-            and assets, under plain names, once each, of sizes in proportion to what is stored, and
-            weights that are arrays of numbers in this file.
-    """
-    try:
-        _check(path)
-    except Exception as error:
-        raise ModelError(f"'{path}' cannot be loaded: {_why_not(error)}") from None
-
-
-def check_sizes(members: Iterable[zipfile.ZipInfo]) -> None:
-    """Refuse members of an archive that would unfold to far more than what is stored.
-
-    Raises:
-        ValueError: naming the member.
-    """
-    for member in members:
-        if member.file_size > HARMLESS_BYTES + MOST_EXPANSION * member.compress_size:
-            raise ValueError(
-                f"its {_name(member.filename)} would unfold from {member.compress_size:,} to "
-                f"{member.file_size:,} bytes"
-            )
-
-
 def _check(path: Path) -> tuple[dict, int]:
     """The configuration of a model and the number of values that its weights hold."""
     _check_kind(path)
@@ -167,8 +138,8 @@ def _check_members(members: list[zipfile.ZipInfo], archive_bytes: int) -> None:
         raise ValueError(f"it holds {len(members):,} files; expected {len(MEMBERS)} and assets")
     names = [member.filename for member in members]
     for member in members:
-        name = _name(member.filename)
-        if not _is_plain(member.filename):
+        name = quote(member.filename)
+        if not is_plain(member.filename):
             raise ValueError(f"it would write outside its directory, to {name}")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise ValueError(f"its {name} is a link to another file")
@@ -192,21 +163,6 @@ def _check_members(members: list[zipfile.ZipInfo], archive_bytes: int) -> None:
         raise ValueError("its files overlap")
 
 
-def _is_plain(name: str) -> bool:
-    """Whether a name stays in its directory on every system."""
-    parts = name.removesuffix("/").split("/")
-    return (
-        name.isprintable()
-        and not any(character in name for character in '\\:*?"<>|')
-        and all(part and part not in (".", "..") for part in parts)
-    )
-
-
-def _name(name: str) -> str:
-    shown = name if len(name) <= 60 else f"{name[:57]}..."
-    return "'" + "".join(each if each.isprintable() else "�" for each in shown) + "'"
-
-
 # The weights.
 
 
@@ -220,7 +176,7 @@ def _check_weights(content: bytes) -> int:
             _check_dataset(h5py, name, dataset)
             total += math.prod(dataset.shape)
             declared += math.prod(dataset.shape) * dataset.dtype.itemsize
-    if declared > HARMLESS_BYTES + MOST_EXPANSION * len(content):
+    if declared > most_bytes(len(content)):
         raise ValueError(f"its weights claim {declared:,} bytes, but {len(content):,} are stored")
     return total
 
@@ -235,7 +191,7 @@ def _walk(group, seen: set) -> Iterator[tuple[str, object]]:
         for key in group:
             name = f"{place}/{key}"
             if group.get(key, getclass=True, getlink=True) is not h5py.HardLink:
-                raise ValueError(f"its weights {_name(name)} are a link")
+                raise ValueError(f"its weights {quote(name)} are a link")
             child = group[key]
             address = h5py.h5o.get_info(child.id).addr
             if address in seen:
@@ -250,7 +206,7 @@ def _walk(group, seen: set) -> Iterator[tuple[str, object]]:
 
 
 def _check_dataset(h5py, name: str, dataset) -> None:
-    name = _name(name)
+    name = quote(name)
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"its weights {name} are no array")
     if dataset.external or dataset.is_virtual:
@@ -265,7 +221,7 @@ def _check_dataset(h5py, name: str, dataset) -> None:
         raise ValueError(f"its weights {name} are compressed in an unusual way")
     stored = dataset.id.get_storage_size()
     claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
-    if claimed > HARMLESS_BYTES + MOST_EXPANSION * stored:
+    if claimed > most_bytes(stored):
         raise ValueError(f"its weights {name} claim {claimed:,} bytes, but {stored:,} are stored")
 
 
@@ -303,11 +259,11 @@ def _check_class(value: dict) -> None:
     source = getattr(_find(module, kind), "__module__", None) if isinstance(module, str) else None
     if not isinstance(source, str) or not f"{source}.".startswith(("keras.", "keras_")):
         raise ValueError(
-            f"it holds {_name(kind)}, which is not Keras's own; build it of Keras's own layers"
+            f"it holds {quote(kind)}, which is not Keras's own; build it of Keras's own layers"
         )
     if not _is_trusted(source):
         danger = "which can run any code" if kind == "Lambda" else "which can do more than compute"
-        noun = "a Lambda layer" if kind == "Lambda" else _name(kind)
+        noun = "a Lambda layer" if kind == "Lambda" else quote(kind)
         raise ValueError(f"it holds {noun}, {danger}; build it of other layers")
 
 
@@ -335,7 +291,7 @@ def _check_size(config: dict, num_stored: int) -> None:
     # In a thread of its own, because Keras keeps for each thread what it has yet to give values.
     with ThreadPoolExecutor(1) as thread:
         wanted = thread.submit(_count_weights, config).result()
-    if wanted > HARMLESS_BYTES + 4 * num_stored:
+    if wanted > HARMLESS_WEIGHTS + 4 * num_stored:
         raise ValueError(f"it has {wanted:,} weights, but {num_stored:,} are stored")
 
 

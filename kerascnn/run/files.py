@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from kerascnn.errors import RunError
-from kerascnn.model.load import check_sizes
+from kerascnn.zips import check_sizes
 
 Content = TypeVar("Content")
 
