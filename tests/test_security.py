@@ -23,7 +23,9 @@ import kerascnn as package
 from kerascnn.data.pictures import find_images, load_image
 from kerascnn.errors import ImageError, KerascnnError, ModelError, RecipeError, RunError
 from kerascnn.evaluation import load_best_model
-from kerascnn.model import load as archive
+from kerascnn.model import load
+from kerascnn.model.load import load_model
+from kerascnn.model.trusted import check_classes
 from kerascnn.recipe import load_recipe
 from kerascnn.run import Run
 from kerascnn.run.find import create_run, find_run, list_runs
@@ -42,7 +44,7 @@ def no_trace():
 def refused(path, words):
     """Loading the file as a model is an error of one line, and so it is as a run's best model."""
     with pytest.raises(ModelError) as caught:
-        archive.load_model(Path(path))
+        load_model(Path(path))
     message = str(caught.value)
     assert message.startswith(f"'{path}' cannot be loaded: ")
     assert words in message
@@ -59,7 +61,7 @@ def refused(path, words):
 
 
 def test_a_healthy_model_is_loaded_and_computes():
-    model = archive.load_model(save_good())
+    model = load_model(save_good())
     assert model.predict_on_batch(np.zeros((1, 8, 8, 3), "uint8")).shape == (1, 3)
 
 
@@ -84,7 +86,7 @@ def build_everything():
 def test_a_model_of_many_of_keras_own_layers_is_loaded_with_its_values():
     model = build_everything()
     model.save("many.keras")
-    loaded = archive.load_model(Path("many.keras"))
+    loaded = load_model(Path("many.keras"))
     images = np.random.default_rng(0).integers(0, 255, (2, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(
         loaded.predict_on_batch(images), model.predict_on_batch(images), rtol=1e-5, atol=1e-6
@@ -95,32 +97,32 @@ def test_a_model_of_many_of_keras_own_layers_is_loaded_with_its_values():
 def test_keras_applications_pass(build):
     model = getattr(keras.applications, build)(weights=None, input_shape=(32, 32, 3), classes=5)
     config = json.loads(model.to_json())
-    archive._check_classes(config)
-    archive._check_size(config, model.count_params())
+    check_classes(config)
+    load._check_size(config, model.count_params())
 
 
 def test_a_loss_of_ones_own_does_not_matter():
     def own_loss(a, b):
         return keras.ops.mean(a - b)
 
-    model = archive.load_model(save_good())
+    model = load_model(save_good())
     model.compile("adam", loss=own_loss)
     model.save("own_loss.keras")
-    assert archive.load_model(Path("own_loss.keras")).count_params() == model.count_params()
+    assert load_model(Path("own_loss.keras")).count_params() == model.count_params()
 
 
 def test_layers_that_this_process_registered_are_loaded():
     from kerascnn.training.augment import RandomHorizontalFlip
 
     keras.Sequential([keras.Input((8, 8, 3)), RandomHorizontalFlip()]).save("own.keras")
-    assert archive.load_model(Path("own.keras")).layers[0].name == "random_horizontal_flip"
+    assert load_model(Path("own.keras")).layers[0].name == "random_horizontal_flip"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_of_every_precision_are_loaded(dtype):
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 3, dtype=dtype)])
     model.save("model.keras")
-    assert archive.load_model(Path("model.keras")).layers[0].kernel.dtype == dtype
+    assert load_model(Path("model.keras")).layers[0].kernel.dtype == dtype
 
 
 # Code in a model.
@@ -242,7 +244,7 @@ def test_code_in_the_loss_of_the_model_is_not_looked_at():
     def change(config):
         config["compile_config"] = {"optimizer": "adam", "loss": malice.lambda_code()}
 
-    archive.load_model(with_config(save_good(), change))
+    load_model(with_config(save_good(), change))
 
 
 # Archives.
@@ -342,7 +344,7 @@ def test_an_archive_of_many_members_is_refused():
 def test_a_fifo_is_refused_and_not_waited_for():
     os.mkfifo("pipe.keras")
     with pytest.raises(ModelError, match="it is not a file"):
-        archive.load_model(Path("pipe.keras"))
+        load_model(Path("pipe.keras"))
 
 
 # Weights.
@@ -413,7 +415,7 @@ def test_a_ring_of_groups_ends():
     def ring(weights):
         weights["layers/again"] = weights["/"]
 
-    archive.load_model(with_weights(save_good(), ring))
+    load_model(with_weights(save_good(), ring))
 
 
 def test_a_model_of_terabytes_is_refused_before_it_is_built():
@@ -441,7 +443,7 @@ def test_every_byte_may_be_wrong():
         content[places] = generator.integers(0, 256, 3)
         Path("bad.keras").write_bytes(content.tobytes())
         try:
-            archive.load_model(Path("bad.keras"))
+            load_model(Path("bad.keras"))
         except ModelError as error:
             message = str(error)
             assert message.isprintable()

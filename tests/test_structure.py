@@ -28,7 +28,7 @@ __main__
 """
 # Only these bring Keras or torch with them when they are imported; others ask for it when they run.
 HEAVY = {
-    "training", "model.build", "look.activations", "model.graph", "exchange",
+    "training", "model.build", "model.graph", "model.trusted", "look.activations", "exchange",
     "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}

@@ -16,7 +16,7 @@ from kerascnn.backend import keep_freed_memory, require_backend
 from kerascnn.data import Dataset, load_dataset
 from kerascnn.errors import ModelError, RunError
 from kerascnn.evaluation import metrics
-from kerascnn.model import load as archive
+from kerascnn.model.load import load_model
 from kerascnn.recipe import Reported
 from kerascnn.records.run import Evaluation, ReportedNumbers, SplitMeasures
 from kerascnn.run import Run
@@ -61,14 +61,14 @@ def evaluate(
 
 
 def load_best_model(run: Run) -> keras.Model:
-    """The run's model at the lowest validation loss, see `archive.load_model`.
+    """The run's model at the lowest validation loss, see `load_model`.
 
     Raises:
         RunError: if there is none yet, or it cannot be loaded.
     """
     path = run.verified_best()
     try:
-        return archive.load_model(path, f"best.keras of run '{run.name}'")
+        return load_model(path, f"best.keras of run '{run.name}'")
     except ModelError as error:
         raise RunError(str(error)) from None
 

@@ -13,13 +13,11 @@ from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
 from kerascnn.look.images import Shown, load_shown
 from kerascnn.look.scores import Survey, keep_survey, kept_survey, measure
-from kerascnn.model import load as archive
+from kerascnn.model.load import input_shape, load_model, takes_channels_first
 from kerascnn.run import Run
 
 # The layers of the package's own networks, so that a run's numbers are found without Keras.
 RUN_LAYERS = {"conv": "conv1", "bn": "bn1", "relu": "relu1"}
-# Where a model gives no height and width, pictures are shown at this size.
-DEFAULT_SIDE = 224
 BATCH_SIZE = 250
 
 
@@ -115,7 +113,7 @@ class Subject:
             batch = images[start : start + BATCH_SIZE]
             if (low, high) != (0.0, 255.0):
                 batch = batch.astype("float32") * ((high - low) / 255) + low
-            yield np.moveaxis(batch, -1, 1) if _is_channels_first(self.model) else batch
+            yield np.moveaxis(batch, -1, 1) if takes_channels_first(self.model) else batch
 
     def layer(self, tap: str, layer: str | None) -> str:
         """Name of the layer that is meant by `--tap` and `--layer`."""
@@ -156,51 +154,6 @@ class Subject:
             return None
         kept = self.run.read_predictions()
         return kept["probabilities"] if np.array_equal(kept["labels"], self.shown.labels) else None
-
-
-def load_model(path: Path):
-    """Load somebody's own `.keras` file, see `archive.load_model`.
-
-    Raises:
-        ModelError: if there is no such file, it is of another kind, or it is not safe to load.
-    """
-    if path.suffix != ".keras":
-        raise ModelError(
-            f"'{path}' is not a .keras file; other formats can run code and are not loaded. "
-            "Save the model with `model.save('model.keras')`."
-        )
-    if not path.is_file():
-        raise ModelError(f"There is no file '{path}'.")
-    return archive.load_model(path)
-
-
-def input_shape(model) -> tuple[int, int, int]:
-    """Height, width and channels of the pictures that a model takes.
-
-    Raises:
-        ModelError: if the model does not take pictures of 1 or 3 channels.
-    """
-    shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1:
-        raise ModelError(f"The model has {len(shapes)} inputs; expected one, of pictures.")
-    shape = shapes[0]
-    if len(shape) != 4:
-        raise ModelError(
-            f"The model takes inputs of shape {shape}; expected pictures, of shape "
-            "(num_images, height, width, channels)."
-        )
-    height, width, channels = (*shape[2:], shape[1]) if _is_channels_first(model) else shape[1:]
-    if channels not in (1, 3):
-        raise ModelError(
-            f"The model takes inputs of shape {shape}, with {channels} channels; expected 1 or 3."
-        )
-    return height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
-
-
-def _is_channels_first(model) -> bool:
-    """Whether the model's pictures have their channels before height and width."""
-    shape = model.inputs[0].shape
-    return shape[1] in (1, 3) and shape[3] not in (1, 3)
 
 
 def _is_classifier(model) -> bool:

@@ -1,13 +1,11 @@
 """The one way to load a model: a `.keras` file that is looked through before anything is built.
 
-Keras's safe mode alone refuses Lambda layers and the like by name. Here only what is known to
-compute pictures passes, by the module of Keras that it comes from, and nothing that would fill
-memory or disk is unpacked.
+Only what `kerascnn.model.trusted` knows passes, and nothing that would fill memory or disk is
+unpacked.
 """
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import math
@@ -34,53 +32,8 @@ HARMLESS_WEIGHTS = 2**20
 MOST_OBJECTS = 100_000
 # Deflate, shuffle, checksum and LZF: what HDF5 and h5py have built in. Others are loaded as code.
 HDF5_FILTERS = (1, 2, 3, 32000)
-
-# Where in Keras lies what a network of pictures is made of. What runs code, unpickles, or reads
-# other files lies elsewhere: `layers.core.lambda_layer`, `export`, `utils`, `layers.preprocessing`.
-TRUSTED_MODULES = tuple(
-    f"keras.src.{name}."
-    for name in (
-        "activations",
-        "applications",
-        "constraints",
-        "dtype_policies",
-        "initializers",
-        "layers.activations",
-        "layers.attention",
-        "layers.convolutional",
-        "layers.core.dense",
-        "layers.core.einsum_dense",
-        "layers.core.embedding",
-        "layers.core.identity",
-        "layers.core.input_layer",
-        "layers.core.masking",
-        "layers.core.reversible_embedding",
-        "layers.merging",
-        "layers.normalization",
-        "layers.pooling",
-        "layers.preprocessing.image_preprocessing",
-        "layers.preprocessing.normalization",
-        "layers.preprocessing.pipeline",
-        "layers.preprocessing.rescaling",
-        "layers.regularization",
-        "layers.reshaping",
-        "layers.rnn",
-        "losses",
-        "metrics",
-        "models.functional",
-        "models.model",
-        "models.sequential",
-        "ops",
-        "optimizers",
-        "quantizers",
-        "random",
-        "regularizers",
-    )
-)
-# What Keras writes for values that are no objects.
-PLAIN_CLASSES = frozenset(
-    f"__{name}__" for name in ("keras_tensor", "tensor", "numpy", "bytes", "ellipsis", "slice")
-)
+# Where a model gives no height and width, pictures are shown at this size.
+DEFAULT_SIDE = 224
 
 
 def load_model(path: Path, called: str | None = None):
@@ -91,18 +44,56 @@ def load_model(path: Path, called: str | None = None):
         called: what to call it in an error; else its path.
 
     Raises:
-        ModelError: if it is damaged, or not safe to load.
+        ModelError: if there is no such file, it is of another kind, damaged, or not safe to load.
     """
-    called = called or f"'{path}'"
+    if path.suffix != ".keras":
+        raise ModelError(
+            f"'{path}' is not a .keras file; other formats can run code and are not loaded. "
+            "Save the model with `model.save('model.keras')`."
+        )
+    if not path.exists():
+        raise ModelError(f"There is no file '{path}'.")
+    from kerascnn.model.trusted import check_classes
+
     try:
         config, num_stored = _check(path)
-        _check_classes(config)
+        check_classes(config)
         _check_size(config, num_stored)
         import keras
 
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py and zipfile raise many kinds
+        called = called or f"'{path}'"
         raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
+
+
+def input_shape(model) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures that a model takes.
+
+    Raises:
+        ModelError: if the model does not take pictures of 1 or 3 channels.
+    """
+    shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1:
+        raise ModelError(f"The model has {len(shapes)} inputs; expected one, of pictures.")
+    shape = shapes[0]
+    if len(shape) != 4:
+        raise ModelError(
+            f"The model takes inputs of shape {shape}; expected pictures, of shape "
+            "(num_images, height, width, channels)."
+        )
+    height, width, channels = (*shape[2:], shape[1]) if takes_channels_first(model) else shape[1:]
+    if channels not in (1, 3):
+        raise ModelError(
+            f"The model takes inputs of shape {shape}, with {channels} channels; expected 1 or 3."
+        )
+    return height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
+
+
+def takes_channels_first(model) -> bool:
+    """Whether the pictures that a model takes have their channels before height and width."""
+    shape = model.inputs[0].shape
+    return shape[1] in (1, 3) and shape[3] not in (1, 3)
 
 
 def _check(path: Path) -> tuple[dict, int]:
@@ -225,65 +216,7 @@ def _check_dataset(h5py, name: str, dataset) -> None:
         raise ValueError(f"its weights {name} claim {claimed:,} bytes, but {stored:,} are stored")
 
 
-# What the model is made of.
-
-
-def _check_classes(config: dict) -> None:
-    values: list[object] = [config]
-    while values:
-        value = values.pop()
-        if isinstance(value, dict):
-            if "class_name" in value:
-                _check_class(value)
-            values += value.values()
-        elif isinstance(value, list):
-            values += value
-
-
-def _check_class(value: dict) -> None:
-    import keras
-
-    kind, module = value["class_name"], value.get("module")
-    if kind in PLAIN_CLASSES:
-        return
-    # What this process itself registered is not the file's.
-    registered = value.get("registered_name")
-    if isinstance(registered, str) and keras.saving.get_registered_object(registered):
-        return
-    if kind == "function":
-        kind = value.get("config")
-        if module == "builtins":  # one of Keras's own, which has it by name
-            return
-    if not isinstance(kind, str):
-        raise ValueError(f"its {CONFIG} is damaged: a class has no name")
-    source = getattr(_find(module, kind), "__module__", None) if isinstance(module, str) else None
-    if not isinstance(source, str) or not f"{source}.".startswith(("keras.", "keras_")):
-        raise ValueError(
-            f"it holds {quote(kind)}, which is not Keras's own; build it of Keras's own layers"
-        )
-    if not _is_trusted(source):
-        danger = "which can run any code" if kind == "Lambda" else "which can do more than compute"
-        noun = "a Lambda layer" if kind == "Lambda" else quote(kind)
-        raise ValueError(f"it holds {noun}, {danger}; build it of other layers")
-
-
-def _is_trusted(module: str) -> bool:
-    return f"{module}.".startswith(TRUSTED_MODULES)
-
-
-def _find(module: str, name: str) -> object:
-    """What Keras has under a name, if it is a class or function; imports what is trusted only."""
-    import keras
-
-    found: object = keras if module.split(".")[0] == "keras" else None
-    for part in (*module.split(".")[1:], name):
-        found = getattr(found, part, None)
-    if found is None and _is_trusted(module):
-        try:
-            found = vars(importlib.import_module(module)).get(name)
-        except ImportError:
-            return None
-    return found
+# The memory it takes.
 
 
 def _check_size(config: dict, num_stored: int) -> None:
