@@ -28,10 +28,19 @@ __main__
 """
 # Only these bring Keras or torch with them when they are imported; others ask for it when they run.
 HEAVY = {
-    "training", "model.build", "model.graph", "model.trusted", "look.activations", "exchange",
-    "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
+    "training", "model.build", "model.compilation", "model.graph", "model.trusted",
+    "look.activations", "exchange", "bench.keras_fit", "bench.pytorch_script",
+    "cli.training_display",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
+# What others than Keras have under a private name, and have no other way to.
+OTHERS_PRIVATE = {
+    "os._exit",
+    "torch._fused_adam_",
+    "builder._split_generators",
+    "builder._log_download_bytes",
+    "builder._log_download_done",
+}
 
 
 def source(module):
@@ -146,3 +155,51 @@ def test_matplotlib_is_imported_where_figures_are_drawn():
 
 def test_typer_is_imported_by_the_command_line_only():
     assert {room(name) for name in MODULES if "typer" in packages(name)} == {"cli"}
+
+
+@functools.cache
+def own_private_names():
+    """Names that the package gives to functions, classes, variables and attributes of `self`."""
+    found = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse(source(module).read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(getattr(node, "ctx", None), ast.Store):
+                found.add(ast.unparse(node).removeprefix("self."))
+    return found
+
+
+def find_private(text):
+    """Private attributes of others that some source reads or sets, by what it says."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            of, name = ast.unparse(node.value), node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr"):
+            of, name = ast.unparse(node.args[0]), getattr(node.args[1], "value", "")
+        else:
+            continue
+        is_private = str(name).startswith("_") and not str(name).endswith("__")
+        is_own = of in ("self", "cls") and name in own_private_names()
+        if is_private and not is_own and f"{of}.{name}" not in OTHERS_PRIVATE:
+            yield f"{of}.{name}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) != "model"])
+def test_what_is_private_to_keras_is_read_in_the_room_of_the_models_alone(module):
+    text = source(module).read_text("utf-8")
+    assert "keras.src" not in text
+    assert not list(find_private(text))
+
+
+def test_a_private_attribute_is_found_however_it_is_read():
+    text = """
+model._functional.layers
+hasattr(graph, "_nodes_by_depth")
+class Own(keras.Model):
+    def own(self):
+        return self._inbound_nodes, self.__class__, model.public, getattr(self, name)
+"""
+    assert sorted(find_private(text)) == [
+        "graph._nodes_by_depth", "model._functional", "self._inbound_nodes",
+    ]  # fmt: skip

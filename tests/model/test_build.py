@@ -10,6 +10,7 @@ from scipy import stats
 
 from kerascnn.errors import RecipeError
 from kerascnn.model.build import build_model, compile_model
+from kerascnn.model.graph import call_of
 from kerascnn.recipe import load_recipe
 
 RECIPE = load_recipe("adam-lr0.001")
@@ -23,14 +24,12 @@ HEAD = ["flatten", "dropout1", "fc1", "relu4", "dropout2", "logits"]
 
 def calls_of(model):
     """Layer names in the order of their calls, from the last one back."""
-    names, tensor = [], model.outputs[0]
-    while True:
-        layer, node, _ = tensor._keras_history
-        names.append(layer.name)
-        inputs = layer._inbound_nodes[node].input_tensors
-        if not inputs:
-            return names[::-1]
-        (tensor,) = inputs
+    call = call_of(model.outputs[0])
+    names = [call.operation.name]
+    while call.inputs:
+        call = call_of(*call.inputs)
+        names.append(call.operation.name)
+    return names[::-1]
 
 
 def draw_images(num_images, size=32):

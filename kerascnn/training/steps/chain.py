@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 import keras
 from keras import layers
 
+from kerascnn.model.compilation import is_plain_classification
+from kerascnn.model.graph import call_of
+
 # Of layers of other types it is not known here whether they have losses or masks of their own.
 KNOWN = {
     layers.Activation,
@@ -35,18 +38,15 @@ def chain_of_calls(model: keras.Model) -> list[keras.layers.Layer] | None:
     if len(getattr(model, "outputs", None) or ()) != 1 or len(model.inputs) != 1:
         return None
     calls: list[keras.layers.Layer] = []
-    tensor = model.outputs[0]
-    while True:
-        operation, node, _ = tensor._keras_history
-        if isinstance(operation, layers.InputLayer):
-            return calls[::-1]
-        arguments = operation._inbound_nodes[node].arguments
+    call = call_of(model.outputs[0])
+    while not isinstance(call.operation, layers.InputLayer):
         # Keras, too, replaces the `training` of a layer by that of the step.
-        given = {name for name, value in arguments.kwargs.items() if value is not None}
-        if type(operation) not in KNOWN or len(arguments.args) != 1 or given - {"training"}:
+        given = {name for name, value in call.kwargs.items() if value is not None}
+        if type(call.operation) not in KNOWN or len(call.args) != 1 or given - {"training"}:
             return None
-        calls.append(operation)
-        tensor = arguments.args[0]
+        calls.append(call.operation)
+        call = call_of(call.args[0])
+    return calls[::-1]
 
 
 def fits_model(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
@@ -55,7 +55,8 @@ def fits_model(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
     That is cross-entropy on integer labels and logits, accuracy, and float32 layers without
     losses of their own.
     """
-    return _fits_compilation(model) and _fits_layers(model, calls)
+    executed_singly = model.compiled and model.steps_per_execution == 1
+    return executed_singly and is_plain_classification(model) and _fits_layers(model, calls)
 
 
 def fits_batch(model: keras.Model, batch: tuple) -> bool:
@@ -113,22 +114,6 @@ def kind_of_update(optimizer: keras.Optimizer) -> type | None:
     return next((k for k in kinds if name == k.__name__ and isinstance(optimizer, k)), None)
 
 
-def _fits_compilation(model: keras.Model) -> bool:
-    if not model.compiled or model.steps_per_execution != 1:
-        return False
-    loss, metrics = model.loss, model._compile_metrics
-    if type(loss) is not keras.losses.SparseCategoricalCrossentropy or metrics is None:
-        return False
-    return (
-        loss._fn_kwargs == {"from_logits": True, "ignore_class": None, "axis": -1}
-        and loss.reduction in ("sum_over_batch_size", "mean")
-        and loss.dtype == "float32"
-        and model._compile_loss._user_loss_weights is None
-        and metrics._user_metrics == ["accuracy"]
-        and not metrics._user_weighted_metrics
-    )
-
-
 def _fits_layers(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
     logits, weights = model.outputs[0], model.weights
     return (
@@ -155,6 +140,6 @@ def _lower(layer: keras.layers.Layer, rules: Mapping[type, Callable]) -> Callabl
 
 
 def _keras_call(layer: keras.layers.Layer) -> Callable:
-    if layer._call_has_training_arg:
+    if "training" in layer.call_signature_parameters:
         return lambda x, training: layer(x, training=training)
     return lambda x, training: layer(x)

@@ -15,6 +15,13 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from kerascnn.model.compilation import (
+    adam_state,
+    build_metrics,
+    means_of,
+    places_of,
+    traced,
+)
 from kerascnn.training.steps.chain import fits_batch, fits_model, is_affine, kind_of_update, lower
 
 Lowered = Callable[[tf.Tensor, bool], tf.Tensor]
@@ -35,8 +42,8 @@ class TensorFlowStep:
         self.model = model
         self.lowered = lower(calls, _RULES)
         self.update = _update_of(model.optimizer)
-        self.train = model._make_function(self._train)
-        self.test = model._make_function(self._test)
+        self.train = traced(model, self._train)
+        self.test = traced(model, self._test)
 
     @staticmethod
     def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
@@ -74,14 +81,13 @@ class TensorFlowStep:
 
     def _count(self, logits, labels, loss) -> dict[str, tf.Tensor]:
         """Add to the sums of Keras's own metrics, and give their means."""
-        metrics = self.model._compile_metrics
-        if not metrics.built:
-            metrics.build(labels, logits)
+        build_metrics(self.model, labels, logits)
+        mean_loss, accuracy = means_of(self.model)
         hits = tf.cast(tf.argmax(logits, 1, output_type=labels.dtype) == labels, "float32")
         count = tf.cast(tf.size(labels), "float32")
         return {
-            "accuracy": _add(metrics.metrics[0], tf.reduce_sum(hits), count),
-            "loss": _add(self.model._loss_tracker, loss * count, count),
+            "accuracy": _add(accuracy, tf.reduce_sum(hits), count),
+            "loss": _add(mean_loss, loss * count, count),
         }
 
     def _fits_batch(self, batch: tuple) -> bool:
@@ -191,11 +197,9 @@ class _Fused:
         optimizer = self.optimizer
         if not optimizer.built:
             optimizer.build(weights)
-        optimizer._check_variables_are_known(weights)
         rate = tf.cast(optimizer.learning_rate, "float32")
-        indices = [optimizer._get_variable_index(weight) for weight in weights]
         handles = [weight.value.handle for weight in weights]
-        self.apply(zip(indices, handles, gradients, strict=True), rate)
+        self.apply(zip(places_of(optimizer, weights), handles, gradients, strict=True), rate)
         optimizer.iterations.value.assign_add(1)
 
 
@@ -204,11 +208,13 @@ class _FusedAdam(_Fused):
         optimizer = self.optimizer
         step = tf.cast(optimizer.iterations.value + 1, "float32")
         powers = [tf.pow(beta, step) for beta in (optimizer.beta_1, optimizer.beta_2)]
+        state = adam_state(optimizer)
         for index, handle, gradient in updates:
+            _, momentum, velocity = state[index]
             tf.raw_ops.ResourceApplyAdam(
                 var=handle,
-                m=optimizer._momentums[index].value.handle,
-                v=optimizer._velocities[index].value.handle,
+                m=momentum.value.handle,
+                v=velocity.value.handle,
                 beta1_power=powers[0],
                 beta2_power=powers[1],
                 lr=rate,

@@ -18,6 +18,7 @@ import torch
 from keras import layers
 from torch.nn import functional
 
+from kerascnn.model.compilation import adam_state, means_of
 from kerascnn.training.steps.chain import (
     fits_batch,
     fits_model,
@@ -94,8 +95,7 @@ class TorchStep:
     @functools.cached_property
     def _sums(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Sum and count of the loss and of the accuracy; Keras makes them with the first batch."""
-        means = self.model._loss_tracker, self.model._compile_metrics.metrics[0]
-        return [(mean.total.value, mean.count.value) for mean in means]
+        return [(mean.total.value, mean.count.value) for mean in means_of(self.model)]
 
 
 def _unpack(iterator_data: list) -> tuple[torch.Tensor, torch.Tensor]:
@@ -280,11 +280,7 @@ class _FusedAdam:
     @functools.cached_property
     def _state(self) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Weight, momentum and velocity; Keras makes them with the first batch."""
-        optimizer = self.optimizer
-        triples = zip(
-            optimizer._trainable_variables,
-            optimizer._momentums,
-            optimizer._velocities,
-            strict=True,
-        )
-        return {id(t[0]): tuple(variable.value for variable in t) for t in triples}
+        return {
+            id(weight): (weight.value, momentum.value, velocity.value)
+            for weight, momentum, velocity in adam_state(self.optimizer)
+        }
