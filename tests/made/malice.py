@@ -22,6 +22,12 @@ def leave_trace(x):
     return x
 
 
+def check_no_trace():
+    """No such function ran, here or beside here."""
+    assert not list(Path().rglob(TRACE))
+    assert not (Path("..") / TRACE).exists()
+
+
 def save_good(path="good.keras"):
     """A small healthy classifier of 8x8 pictures, on disk."""
     model = keras.Sequential(
