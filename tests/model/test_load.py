@@ -21,7 +21,7 @@ from kerascnn.model import load
 from kerascnn.model.load import load_model
 from kerascnn.model.trusted import check_classes
 from kerascnn.recipe import load_recipe
-from kerascnn.run import create_run
+from kerascnn.run.find import create_run
 
 
 @pytest.fixture(autouse=True)
