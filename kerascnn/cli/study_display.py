@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from kerascnn.show.words import time_left
 from kerascnn.study.reproduce import Job, Reproduction
 
 # Without a terminal, a line of how far all is at most this often, in seconds.
@@ -42,9 +43,9 @@ class StudyDisplay:
                 self._show(index, job)
         done, total = _epochs_done(work), sum(job.epochs for job in work.jobs)
         left = work.seconds_left(self.num_jobs)
-        shown = f"{done}/{total} epochs" + (
-            "" if left is None else f", about {duration(left)} left"
-        )
+        shown = f"{done}/{total} epochs"
+        if left is not None:
+            shown += f", about {time_left(left)} left"
         if self.progress:
             self.progress.update(self.all, completed=done, total=total, shown=shown)
         elif time.monotonic() - self.said_at > LINE_SECONDS:
@@ -77,15 +78,6 @@ class StudyDisplay:
         done = len(job.epoch_seconds)
         shown = f"epoch {min(done + 1, job.epochs)}/{job.epochs}"
         self.progress.update(self.bars[index], completed=done, shown=shown)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them, no more exact than an estimate is."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def _epochs_done(work: Reproduction) -> int:

@@ -8,6 +8,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kerascnn.show.words import time_left
+
 # The display reads the running losses this often, in seconds: each reading waits for the device.
 REFRESH_SECONDS = 0.25
 
@@ -66,7 +68,7 @@ class TrainingDisplay(keras.callbacks.Callback):
             f"val_accuracy {logs['val_accuracy']:.1%}  {now - self.epoch_start:.1f} s"
         )
         if left:
-            line += f"  {_duration(left)} left"
+            line += f"  {time_left(left, to_the_second=True)} left"
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
@@ -87,11 +89,3 @@ def _build_progress(console: Console) -> Progress:
         console=console,
         transient=True,
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -31,3 +31,26 @@ def build_table(title: str) -> Table:
 def short_percent(share: float) -> str:
     """A fraction in percent where there is little room; what is not nothing never reads as 0."""
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def time_left(seconds: float, to_the_second: bool = False) -> str:
+    """How long something will take: `89 s`, `10 min`, `2 h 01 min`.
+
+    Args:
+        seconds: an estimate, of which no more is said than can be known.
+        to_the_second: write seconds within the hour, too: `10 min 05 s`.
+    """
+    if to_the_second and 60 <= round(seconds) < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest:02d} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def time_taken(seconds: float) -> str:
+    """How long something took: `89 seconds`, `10 minutes`, `2.5 hours`."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kerascnn import list_runs, load_recipe
 from kerascnn.cli.study import parse_seeds
-from kerascnn.cli.study_display import StudyDisplay, duration
+from kerascnn.cli.study_display import StudyDisplay
 from kerascnn.errors import SelectionError
 from kerascnn.study.readings import DEFAULT, READINGS
 from kerascnn.study.reproduce import Job, Reproduction, _deaf, _why
@@ -128,13 +128,6 @@ def test_seeds_are_a_number_or_a_list(text, seeds):
 def test_other_seeds_are_refused(text):
     with pytest.raises(SelectionError, match="seeds"):
         parse_seeds(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(12.3, "12 s"), (89, "89 s"), (600, "10 min"), (7260, "2 h 01 min")]
-)
-def test_time_left_is_no_more_exact_than_an_estimate(seconds, said):
-    assert duration(seconds) == said
 
 
 def test_display_says_what_begins_fails_and_ends():
