@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,16 @@ from kerascnn.cli.options import DataDir, Json, RunsDir, complete_recipe
 from kerascnn.cli.output import err, out, print_json, remark
 from kerascnn.cli.report import write_report
 
+if TYPE_CHECKING:
+    from kerascnn.records.study import Audit, StudyRow
+    from kerascnn.study.reproduce import Reproduction
+
 
 def complete_reading(incomplete: str) -> list[str]:
     """Names of readings, for the shell's completion."""
-    from kerascnn.study.readings import READINGS
+    from kerascnn.study.readings import names_with_runs
 
-    with_runs = [name for name, reading in READINGS.items() if reading.epoch is None]
-    return [name for name in with_runs if name.startswith(incomplete)]
+    return [name for name in names_with_runs() if name.startswith(incomplete)]
 
 
 def reproduce(
@@ -60,29 +63,30 @@ def reproduce(
     the same command again. At the end report.html in the directory of the runs shows them all.
     """
     from kerascnn.backend import require_backend
-    from kerascnn.cli.run import interruptible
-    from kerascnn.study.reproduce import Reproduction
-    from kerascnn.study.results import find_results, summarize
+    from kerascnn.cli.evaluate import load_with_progress
+    from kerascnn.cli.run import interruptible, with_absolute_folder
+    from kerascnn.study.readings import choose_recipes, find_reading
+    from kerascnn.study.reproduce import Reproduction, parse_seeds
+    from kerascnn.study.results import summarize
 
-    chosen, wanted = _find_reading(reading), parse_seeds(seeds)
+    chosen, wanted = find_reading(reading), parse_seeds(seeds)
     values = _parse_settings(set_, {"data.dataset": dataset, "train.epochs": epochs})
-    _refuse_overridden(values, chosen)
-    loaded = _load_recipes(recipes, chosen, values)
+    loaded = [with_absolute_folder(r) for r in choose_recipes(recipes or (), chosen, values)]
     require_backend()
-    _check_places(loaded, runs_dir, data_dir)
     work = Reproduction(loaded, wanted, chosen, runs_dir, data_dir)
+    for name in work.datasets:  # decoded once, rather than in each run
+        load_with_progress(name, data_dir)
     with interruptible(f"the same command goes on with what is in {runs_dir}"):
         _show_making(work, jobs)
-    found = find_results(runs_dir, chosen, loaded)
-    titles = {recipe.name: chosen.resolve(recipe).name for recipe in loaded}
-    rows = summarize({titles[name]: results for name, results in found.items()})
+    results = work.results()
+    rows = summarize(results)
     audited = _audit(runs_dir, data_dir) if rows and not values else None
     if json:
-        print_json({"results": rows, "audit": audited, "failed": [job.name for job in work.failed]})
+        _print_end(rows, audited, work)
     else:
         _show_end(rows, audited, runs_dir)
     if rows:
-        runs = [result.run for results in found.values() for result in results]
+        runs = [result.run for found in results.values() for result in found]
         write_report(runs, runs_dir / "report.html", audited, data_dir)
     if work.failed:
         raise typer.Exit(1)
@@ -97,60 +101,25 @@ def audit(
     json: Json = False,
 ) -> None:
     """Say of every statement of the study whether it holds, by the finished runs that are there."""
-    from kerascnn.errors import RunError, SelectionError
-    from kerascnn.study.finding import VERDICTS
+    from kerascnn.errors import RunError
+    from kerascnn.show.study_tables import describe_counts, table_audit, tables_readings
+    from kerascnn.study.finding import choose_verdicts
 
-    wanted = [each for each in VERDICTS if (verdict or "").lower() in each]
-    wanted = [each for each in wanted if each == (verdict or "").lower()] or wanted
-    if not wanted:
-        raise SelectionError(f"There is no verdict '{verdict}'; they are: {', '.join(VERDICTS)}.")
+    wanted = choose_verdicts(verdict or "")
     if not runs_dir.is_dir():
         raise RunError(f"There is no directory '{runs_dir}'; `kerascnn reproduce` makes the runs.")
     audited = _audit(runs_dir, data_dir)
-    shown = [claim for claim in audited["claims"] if claim["verdict"] in wanted]
+    claims = [claim for claim in audited.claims if claim.verdict in wanted]
+    shown = audited.model_copy(update={"claims": tuple(claims)})
     if json:
-        print_json(audited | {"claims": shown})
+        print_json(shown.model_dump(mode="json"))
         return
-    from kerascnn.show.study_tables import table_audit, tables_readings
-
-    out.print(table_audit(shown, f"The study's statements, by the runs in {runs_dir}"))
-    if len(audited["readings"]) > 1:
-        for table in tables_readings(audited | {"claims": shown}, out.width):
-            out.print(table)
-    out.print(_counted(audited["counts"]))
-    for problem in audited["left_out"]:
+    out.print(table_audit(claims, f"The study's statements, by the runs in {runs_dir}"))
+    for table in tables_readings(shown, out.width):
+        out.print(table)
+    out.print(describe_counts(audited.counts))
+    for problem in audited.left_out:
         remark(f"Left out: {problem}")
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds out of `3` (the first three, from 0), or a list such as `0,5,7`.
-
-    Raises:
-        SelectionError: if the text is none of these.
-    """
-    from kerascnn.errors import SelectionError
-
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() and len(part) < 11 for part in parts):
-        raise SelectionError(f"'{text}' is not a number of seeds or a list such as 0,5,7.")
-    numbers = [int(part) for part in parts]
-    if len(numbers) > 1 or "," in text:
-        return sorted(set(numbers))
-    if not 1 <= numbers[0] <= 1000:
-        raise SelectionError(f"{numbers[0]} seeds: expected 1 to 1000, or a list such as 0,5,7.")
-    return list(range(numbers[0]))
-
-
-def _find_reading(name: str):
-    from kerascnn.errors import SelectionError
-    from kerascnn.study.readings import find_reading
-
-    reading = find_reading(name)
-    if reading.epoch is not None:
-        raise SelectionError(
-            f"Reading '{name}' has no runs of its own: `kerascnn audit` reads it off the others'."
-        )
-    return reading
 
 
 def _parse_settings(settings: list[str] | None, options: dict) -> dict[str, object]:
@@ -164,47 +133,14 @@ def _parse_settings(settings: list[str] | None, options: dict) -> dict[str, obje
     return values
 
 
-def _refuse_overridden(values: dict[str, object], reading) -> None:
-    from kerascnn.errors import SelectionError
-
-    if both := sorted(values.keys() & reading.values.keys()):
-        raise SelectionError(f"{both[0]} is what reading '{reading.name}' sets; leave one of both.")
-
-
-def _load_recipes(names: list[str] | None, reading, values: dict[str, object]) -> list:
-    from kerascnn.data import with_absolute_folder
-    from kerascnn.errors import SelectionError
-    from kerascnn.recipe import load_recipe
-    from kerascnn.study.readings import recipes_of
-
-    loaded = [load_recipe(name) for name in names or recipes_of(reading)]
-    for recipe in loaded:
-        if not reading.concerns(recipe.name):
-            raise SelectionError(f"Reading '{reading.name}' says nothing about {recipe.name}.")
-    return [with_absolute_folder(recipe.with_values(values)) for recipe in loaded]
-
-
-def _check_places(recipes: list, runs_dir: Path, data_dir: Path | None) -> None:
-    """Fail once and early rather than in each run; CIFAR-10 is decoded here for all of them."""
-    from kerascnn.cli.evaluate import load_with_progress
-    from kerascnn.errors import RunError
-
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"No run can be made in '{runs_dir}': {error.strerror}.") from None
-    for name in dict.fromkeys(recipe.data.dataset for recipe in recipes):
-        load_with_progress(name, data_dir)
-
-
-def _audit(runs_dir: Path, data_dir: Path | None) -> dict:
+def _audit(runs_dir: Path, data_dir: Path | None) -> Audit:
     from kerascnn.study.audit import audit as audit_runs
 
     with err.status("Checking the study's statements ..."):
         return audit_runs(runs_dir, data_dir)
 
 
-def _show_making(work, num_jobs: int) -> None:
+def _show_making(work: Reproduction, num_jobs: int) -> None:
     from kerascnn.cli.study_display import StudyDisplay
 
     there = sum(job.state == "there" for job in work.jobs)
@@ -219,25 +155,23 @@ def _show_making(work, num_jobs: int) -> None:
         display.close()
 
 
-def _show_end(rows: list[dict], audited: dict | None, runs_dir: Path) -> None:
-    from kerascnn.show.study_tables import table_study, table_study_classes
+def _show_end(rows: list[StudyRow], audited: Audit | None, runs_dir: Path) -> None:
+    from kerascnn.show.study_tables import describe_counts, table_study, table_study_classes
 
     if rows:
         out.print(table_study(rows))
-    if any(len(row["figures"]) > 4 for row in rows):
-        out.print(table_study_classes(rows))
+    if classes := table_study_classes(rows):
+        out.print(classes)
     if audited:
-        out.print(_counted(audited["counts"]))
+        out.print(describe_counts(audited.counts))
         remark(f"`kerascnn audit --runs-dir {runs_dir}` says which, and why.")
 
 
-def _counted(counts: dict[str, int]) -> str:
-    said = {
-        "holds": "{} hold",
-        "does not hold": "{} do not",
-        "cannot be told apart": "{} cannot be told apart from chance",
-        "not checkable": "{} cannot be checked",
-        "the study contradicts itself": "in {} the study contradicts itself",
-    }
-    parts = (said[verdict].format(count) for verdict, count in counts.items())
-    return f"Of {sum(counts.values())} statements of the study: {', '.join(parts)}."
+def _print_end(rows: list[StudyRow], audited: Audit | None, work: Reproduction) -> None:
+    print_json(
+        {
+            "results": [row.model_dump(mode="json") for row in rows],
+            "audit": audited and audited.model_dump(mode="json"),
+            "failed": [job.name for job in work.failed],
+        }
+    )

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -62,21 +63,21 @@ def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     raise RunError(f"No run in '{runs_dir}' has '{name}' in its name; `kerascnn runs` lists them.")
 
 
-def find_damaged(runs_dir: str | Path) -> list[str]:
-    """A sentence for each run that is there and cannot be read: which, and what is wrong."""
-    return [problem for run in list_runs(runs_dir) if (problem := _damage(run))]
+def find_damaged(runs: Iterable[Run]) -> list[str]:
+    """A sentence for each run that cannot be read: which, and what is wrong."""
+    return [problem for run in runs if (problem := _damage(run))]
 
 
-def find_changed(runs_dir: str | Path, used: set[Path]) -> list[str]:
+def find_changed(runs: Iterable[Run], used: set[Path]) -> list[str]:
     """A sentence for each finished run on CIFAR-10 that trained otherwise than its recipe says.
 
     Args:
-        runs_dir: where the runs are.
+        runs: those to look at.
         used: paths of runs that are what some reading says, and do not count.
     """
     return [
         f"Run '{run.name}' is not what recipe {run.recipe.name} says: {'; '.join(changes)}."
-        for run in list_runs(runs_dir)
+        for run in runs
         if run.path not in used
         and is_finished(run)
         and run.recipe.data.dataset == "cifar10"

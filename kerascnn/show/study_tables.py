@@ -2,138 +2,162 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn.records.quantity import MISSING, percent
+from kerascnn.records.quantity import (
+    ACCURACY,
+    BEST_EPOCH,
+    BEST_VAL_LOSS,
+    MISSING,
+    OF_RUN,
+    TRAIN_LOSS,
+    percent,
+)
+from kerascnn.records.study import Audit, AuditedClaim, StudyFigure, StudyRow, Verdict
 from kerascnn.show.words import build_table, cell, visible
 
-VERDICT_STYLES = {
-    "holds": "green",
-    "does not hold": "red",
-    "cannot be told apart": "yellow",
-    "the study contradicts itself": "magenta",
+STYLES = {
+    Verdict.HOLDS: "green",
+    Verdict.FAILS: "red",
+    Verdict.UNTOLD: "yellow",
+    Verdict.CONTRADICTED: "magenta",
 }
+# How many statements have a verdict, as a part of a sentence.
+COUNTED = {
+    Verdict.HOLDS: "{} hold",
+    Verdict.FAILS: "{} do not",
+    Verdict.UNTOLD: "{} cannot be told apart from chance",
+    Verdict.UNCHECKABLE: "{} cannot be checked",
+    Verdict.CONTRADICTED: "in {} the study contradicts itself",
+}
+COLUMNS = {
+    BEST_VAL_LOSS: "best val. loss",
+    BEST_EPOCH: "best epoch",
+    TRAIN_LOSS: "training loss",
+    ACCURACY: "test accuracy",
+}
+# What rich puts around a column's text, and the widths of the first two columns of readings.
+PADDING, NUMBER_AND_REPORTED = 3, 36
 
 
-def table_study(rows: list[dict]) -> Table:
-    """A row a recipe, reported beside measured, as `results.summarize` gives them."""
+def table_study(rows: Sequence[StudyRow]) -> Table:
+    """A row a recipe, reported beside measured."""
     table = build_table("Measured: mean ± standard deviation, range (in brackets: reported)")
     table.add_column("recipe, seeds", overflow="fold")
-    for column in ("best val. loss", "best epoch", "training loss", "test accuracy"):
-        table.add_column(column, justify="right")
+    for quantity in OF_RUN:
+        table.add_column(COLUMNS[quantity], justify="right")
     for row in rows:
-        seeds = ", ".join(map(str, row["seeds"]))
-        figures = (_figure(figure) for figure in row["figures"][:4])
-        table.add_row(f"{cell(row['recipe'])}\n{seeds}", *figures)
+        seeds = ", ".join(map(str, row.seeds))
+        table.add_row(f"{cell(row.recipe)}\n{seeds}", *map(_figure, row.of_run))
         table.add_section()
     return table
 
 
-def table_study_classes(rows: list[dict]) -> Table:
-    """A row a recipe: test accuracy of the classes that the study names for it."""
+def table_study_classes(rows: Sequence[StudyRow]) -> Table | None:
+    """A row a recipe: test accuracy of the classes that the study names; None without any."""
     table = build_table("Test accuracy by class (in brackets: reported)")
     table.add_column("recipe", overflow="fold")
     table.add_column("classes that the study names")
     for row in rows:
-        if classes := row["figures"][4:]:
-            table.add_row(cell(row["recipe"]), "; ".join(map(_class_figure, classes)))
+        if row.of_classes:
+            table.add_row(cell(row.recipe), "; ".join(map(_class_figure, row.of_classes)))
             table.add_section()
-    return table
+    return table if table.row_count else None
 
 
-def table_audit(claims: list[dict], title: str) -> Table:
-    """A row a claim: what the study says, the verdict, and why, as `audit.audit` gives them."""
+def table_audit(claims: Sequence[AuditedClaim], title: str) -> Table:
+    """A row a claim: what the study says, the verdict, and why."""
     table = build_table(title)
     table.add_column("the study says", ratio=4)
     table.add_column("verdict", width=13)
     table.add_column("because", ratio=6)
     table.expand = True
     for claim in claims:
-        said = Text.assemble(visible(claim["text"]), "\n", (visible(claim["where"]), "dim"))
-        style = VERDICT_STYLES.get(claim["verdict"], "")
-        table.add_row(said, Text(claim["verdict"], style=style), Text(visible(claim["evidence"])))
+        said = Text.assemble(visible(claim.text), "\n", (visible(claim.where), "dim"))
+        verdict = Text(claim.verdict, style=STYLES.get(claim.verdict, ""))
+        table.add_row(said, verdict, Text(visible(claim.evidence)))
         table.add_section()
     return table
 
 
-def tables_readings(audited: dict, width: int) -> list[Table]:
+def tables_readings(audited: Audit, width: int) -> list[Table]:
     """A row a reported number, a column a reading: what was measured, and which comes closest.
 
     As many tables, one below the other, as it takes for no number to be cut at a width in columns
-    of text; each without the rows that have nothing in it.
+    of text; each without the rows that have nothing in it. None where there is one reading alone.
     """
-    names = [reading["name"] for reading in audited["readings"]]
-    rows = [claim for claim in audited["claims"] if _is_read_in_several(claim)]
-    fit = max(1, (width - 36) // 16)
+    names = [reading.name for reading in audited.readings]
+    claims = [claim for claim in audited.claims if _is_read_in_several(claim)]
+    if not claims or len(names) < 2:
+        return []
+    cells = [_reading_cell(claim, name) for claim in claims for name in names]
+    widest = max(map(len, (*names, *cells))) + PADDING
+    fit = max(1, (width - NUMBER_AND_REPORTED) // widest)
     parts = [names[start : start + fit] for start in range(0, len(names), fit)]
-    return [_table_readings(rows, part) for part in parts] if rows else []
+    return [_table_readings(claims, part) for part in parts]
 
 
-def _is_read_in_several(claim: dict) -> bool:
-    found = claim["readings"].values()
-    return len(found) > 1 and any(each["reported"] is not None for each in found)
+def describe_counts(counts: Mapping[Verdict, int]) -> str:
+    """How many statements have each verdict, as a sentence."""
+    parts = (COUNTED[verdict].format(count) for verdict, count in counts.items())
+    return f"Of {sum(counts.values())} statements of the study: {', '.join(parts)}."
 
 
-def _table_readings(claims: list[dict], readings: list[str]) -> Table:
+def _is_read_in_several(claim: AuditedClaim) -> bool:
+    return len(claim.readings) > 1 and _reported(claim) is not None
+
+
+def _reported(claim: AuditedClaim) -> float | None:
+    given = (found.reported for found in claim.readings.values())
+    return next((reported for reported in given if reported is not None), None)
+
+
+def _table_readings(claims: Sequence[AuditedClaim], readings: Sequence[str]) -> Table:
     table = build_table(
-        "Reported numbers, by reading (■ comes closest, ✓ holds, ✗ does not, ~ cannot tell)"
+        f"Reported numbers, by reading (■ comes closest, {Verdict.HOLDS.mark} holds, "
+        f"{Verdict.FAILS.mark} does not, ~ cannot tell)"
     )
     table.add_column("number", overflow="fold")
     table.add_column("reported", justify="right")
     for name in readings:
         table.add_column(cell(name), justify="right", no_wrap=True)
     for claim in claims:
-        found = claim["readings"].values()
-        reported = next(each["reported"] for each in found if each["reported"] is not None)
         cells = [_reading_cell(claim, name) for name in readings]
         if set(cells) != {MISSING}:
-            title = "\n".join(map(cell, claim["name"].split("/")))
-            table.add_row(title, _amount(claim["name"], reported), *cells)
+            title = "\n".join(map(cell, claim.name.split("/")))
+            table.add_row(title, claim.quantity.write(_reported(claim)), *cells)
     return table
 
 
-def _reading_cell(claim: dict, name: str) -> str:
-    found = claim["readings"].get(name)
-    if found is None or found["measured"] is None:
+def _reading_cell(claim: AuditedClaim, name: str) -> str:
+    found = claim.readings.get(name)
+    if found is None or found.measured is None:
         return MISSING
-    mark = {"holds": "✓", "does not hold": "✗"}.get(found["verdict"], "~")
-    closest = "■ " if claim["closest"] == name else ""
-    return f"{closest}{_amount(claim['name'], found['measured'])} {mark}"
+    is_told = found.verdict in (Verdict.HOLDS, Verdict.FAILS)
+    closest, mark = "■ " if claim.closest == name else "", found.verdict.mark if is_told else "~"
+    return f"{closest}{claim.quantity.write(found.measured)} {mark}"
 
 
-def _amount(name: str, value: float) -> str:
-    """A number of a claim, as people write it: a loss, an epoch, or a share."""
-    if "loss" in name:
-        return f"{value:.3f}"
-    return f"{value:.0f}" if abs(value) > 1 else percent(value)
-
-
-def _figure(figure: dict) -> str:
-    measured, reported = figure["measured"], figure["reported"]
+def _figure(figure: StudyFigure) -> str:
+    measured, write = figure.measured, figure.quantity.write
     if measured is None:
         return MISSING
-    write = _writer(figure["quantity"])
-    lines = [write(measured["mean"])]
-    if measured["sd"] is not None:
-        lines[0] += f" ± {write(measured['sd']).removesuffix(' %')}"
-        lines.append(f"{write(measured['low']).removesuffix(' %')} – {write(measured['high'])}")
-    if reported is not None:
-        lines.append(f"({write(reported)})")
+    lines = [write(measured.mean)]
+    if measured.sd is not None:
+        lines[0] += f" ± {write(measured.sd).removesuffix(' %')}"
+        lines.append(f"{write(measured.low).removesuffix(' %')} – {write(measured.high)}")
+    if figure.reported is not None:
+        lines.append(f"({write(figure.reported)})")
     return "\n".join(lines)
 
 
-def _class_figure(figure: dict) -> str:
-    name, measured = figure["quantity"].removeprefix("class "), figure["measured"]
-    said = MISSING if measured is None else percent(measured["mean"])
-    if measured and measured["sd"] is not None:
-        said += f" ± {100 * measured['sd']:.1f}"
-    return cell(f"{name} {said} ({percent(figure['reported'], 0)})")
-
-
-def _writer(quantity: str):
-    if quantity.endswith("loss"):
-        return lambda value: f"{value:.3f}"
-    if quantity == "best_epoch":
-        return lambda value: f"{value:.1f}".removesuffix(".0")
-    return percent
+def _class_figure(figure: StudyFigure) -> str:
+    measured, said = figure.measured, MISSING
+    if measured is not None:
+        said = percent(measured.mean)
+        if measured.sd is not None:
+            said += f" ± {100 * measured.sd:.1f}"
+    return cell(f"{figure.quantity.class_name} {said} ({percent(figure.reported, 0)})")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from kerascnn.errors import KerascnnError
 from kerascnn.recipe import load_recipe
-from kerascnn.run.find import find_changed, find_damaged
+from kerascnn.records.study import Audit, AuditedClaim, AuditedReading, ReadingFinding, Verdict
+from kerascnn.run.find import find_changed, find_damaged, list_runs
+from kerascnn.study.claim import Claim
 from kerascnn.study.claims import all_claims
 from kerascnn.study.evidence import Evidence, FirstLayers
-from kerascnn.study.finding import HOLDS, UNCHECKABLE, VERDICTS, Claim, Finding
+from kerascnn.study.finding import Finding
 from kerascnn.study.readings import DEFAULT, READINGS, Reading, recipes_of
-from kerascnn.study.results import find_results
+from kerascnn.study.results import Result, Results, load_results, select_results
 
 
-def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> dict[str, object]:
+def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> Audit:
     """Check every statement of the study against the finished runs in a directory.
 
     A verdict is that of the default reading, `every-block`; the others, as far as they have runs,
@@ -24,115 +27,112 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
     Args:
         runs_dir: where the runs are.
         data_dir: directory of prepared TFDS data sets, for the images that excite filters.
-
-    Returns:
-        `readings` (a list of `name`, `title`, `num_runs`), `counts` (verdict to number of claims),
-        `left_out` (a sentence for each run that is damaged or not as its recipe says) and
-        `claims`: a list of `name`, `text`, `where`, `recipes`, `verdict`, `evidence`, `closest`
-        (the reading that comes closest to a reported number, None where there is nothing to
-        compare) and `readings` (name to `verdict`, `evidence`, `reported`, `measured`,
-        `num_runs`).
     """
-    evidences = _gather(Path(runs_dir), data_dir and Path(data_dir))
-    claims = [_row(claim, evidences) for claim in all_claims()]
-    counts = Counter(row["verdict"] for row in claims)
-    return {
-        "readings": [
-            {
-                "name": name,
-                "title": READINGS[name].title,
-                "num_runs": sum(map(len, evidence.results.values())),
-            }
+    runs = list_runs(runs_dir)
+    evidences = _gather(load_results(runs), FirstLayers(data_dir and Path(data_dir)))
+    claims = [_audit_claim(claim, evidences) for claim in all_claims()]
+    counts = Counter(claim.verdict for claim in claims)
+    return Audit(
+        readings=[
+            AuditedReading(
+                name=name,
+                title=READINGS[name].title,
+                num_runs=sum(map(len, evidence.results.values())),
+            )
             for name, evidence in evidences.items()
         ],
-        "counts": {verdict: counts[verdict] for verdict in VERDICTS},
-        "left_out": [*find_damaged(runs_dir), *find_changed(runs_dir, _used(evidences))],
-        "claims": claims,
-    }
+        counts={verdict: counts[verdict] for verdict in Verdict},
+        left_out=[*find_damaged(runs), *find_changed(runs, _used(evidences.values()))],
+        claims=claims,
+    )
 
 
-def _gather(runs_dir: Path, data_dir: Path | None) -> dict[str, Evidence]:
+def _gather(finished: list[Result], look: FirstLayers) -> dict[str, Evidence]:
     """The default reading first, then those of which there are runs."""
-    look = FirstLayers(data_dir)
-    results = {name: _results(runs_dir, reading) for name, reading in READINGS.items()}
+    results = {name: _results(finished, reading) for name, reading in READINGS.items()}
     return {
-        name: Evidence(found, _others(name, results), look)
+        name: Evidence(found, _others(READINGS[name], results), look)
         for name, found in results.items()
         if found or name == DEFAULT.name
     }
 
 
-def _others(name: str, results: dict[str, dict]) -> dict | None:
+def _results(finished: list[Result], reading: Reading) -> Results:
+    return select_results(finished, reading, map(load_recipe, recipes_of(reading)))
+
+
+def _others(reading: Reading, results: dict[str, Results]) -> Results | None:
     """Results that tell a reading's spread of seeds, too; those of other epochs do not."""
-    alike = name != DEFAULT.name and READINGS[name].epoch is None
-    return results[DEFAULT.name] if alike else None
+    return results[DEFAULT.name] if reading.has_own_runs and reading != DEFAULT else None
 
 
-def _results(runs_dir: Path, reading: Reading):
-    return find_results(runs_dir, reading, [load_recipe(name) for name in recipes_of(reading)])
-
-
-def _used(evidences: dict[str, Evidence]) -> set[Path]:
-    results = (run for each in evidences.values() for runs in each.results.values() for run in runs)
+def _used(evidences: Iterable[Evidence]) -> set[Path]:
+    results = (result for each in evidences for runs in each.results.values() for result in runs)
     return {result.run.path for result in results}
 
 
-def _row(claim: Claim, evidences: dict[str, Evidence]) -> dict[str, object]:
+def _audit_claim(claim: Claim, evidences: dict[str, Evidence]) -> AuditedClaim:
     found = {
         name: _check(claim, evidence)
         for name, evidence in evidences.items()
         if name == DEFAULT.name or _applies(claim, READINGS[name], evidence)
     }
-    default = found[DEFAULT.name]
-    return {
-        "name": claim.name,
-        "text": claim.text[0].upper() + claim.text[1:],
-        "where": claim.where,
-        "recipes": list(claim.recipes),
-        "verdict": default.verdict,
-        "evidence": default.evidence + _instead(default, found),
-        "closest": _closest(found),
-        "readings": {
-            name: {
-                "verdict": finding.verdict,
-                "evidence": finding.evidence,
-                "reported": finding.reported,
-                "measured": finding.measured,
-                "num_runs": sum(len(evidences[name].runs(recipe)) for recipe in claim.recipes),
-            }
+    default, recipes = found[DEFAULT.name], claim.check.recipes
+    return AuditedClaim(
+        name=claim.name,
+        text=claim.text,
+        where=claim.where,
+        recipes=recipes,
+        verdict=default.verdict,
+        evidence=default.evidence + _instead(default, found),
+        closest=_closest(found),
+        readings={
+            name: ReadingFinding(
+                verdict=finding.verdict,
+                evidence=finding.evidence,
+                reported=finding.reported,
+                measured=finding.measured,
+                num_runs=sum(len(evidences[name].runs(recipe)) for recipe in recipes),
+            )
             for name, finding in found.items()
         },
-    }
+        quantity=claim.check.quantity,
+    )
 
 
 def _applies(claim: Claim, reading: Reading, evidence: Evidence) -> bool:
-    has_runs = claim.recipes and all(map(evidence.runs, claim.recipes))
-    if reading.epoch is None:
-        return bool(has_runs)
-    quantity = claim.name.rpartition("/")[2]
-    return bool(has_runs and claim.of_epoch and evidence.values(claim.recipes[0], quantity))
+    recipes, quantity = claim.check.recipes, claim.check.quantity
+    if not recipes or not all(map(evidence.runs, recipes)):
+        return False
+    if reading.has_own_runs:
+        return True
+    return quantity is not None and bool(evidence.values(recipes[0], quantity))
 
 
 def _check(claim: Claim, evidence: Evidence) -> Finding:
-    missing = [recipe for recipe in claim.recipes if not evidence.runs(recipe)]
+    missing = [recipe for recipe in claim.check.recipes if not evidence.runs(recipe)]
     if missing:
-        return Finding(UNCHECKABLE, f"there is no finished run of {' and '.join(missing)}")
+        why = f"There is no finished run of {' and '.join(missing)}."
+        return Finding(Verdict.UNCHECKABLE, why)
     try:
-        return claim.check(evidence)
+        return claim.check.find(evidence)
     except KerascnnError as error:
-        return Finding(UNCHECKABLE, str(error))
+        return Finding(Verdict.UNCHECKABLE, str(error))
 
 
 def _instead(default: Finding, found: dict[str, Finding]) -> str:
     """Which other readings hold where the default one does not."""
-    others = [name for name, finding in found.items() if finding.verdict == HOLDS]
-    return f"; it holds as {', '.join(others)}" if default.verdict != HOLDS and others else ""
+    others = [name for name, finding in found.items() if finding.verdict == Verdict.HOLDS]
+    if default.verdict == Verdict.HOLDS or not others:
+        return ""
+    return f" It holds by the reading{'s' if len(others) > 1 else ''} {', '.join(others)}."
 
 
 def _closest(found: dict[str, Finding]) -> str | None:
     apart = {
         name: abs(finding.measured - finding.reported)
         for name, finding in found.items()
-        if finding.verdict != UNCHECKABLE and None not in (finding.measured, finding.reported)
+        if finding.verdict != Verdict.UNCHECKABLE
+        and None not in (finding.measured, finding.reported)
     }
     return min(apart, key=apart.get) if len(apart) > 1 else None

@@ -14,21 +14,13 @@ from itertools import combinations
 import numpy as np
 
 from kerascnn.look import explanation as filters
+from kerascnn.records.quantity import percent
+from kerascnn.records.study import Verdict
 from kerascnn.study.check_numbers import SURE
 from kerascnn.study.evidence import Check, Evidence, Layer
-from kerascnn.study.finding import (
-    FAILS,
-    HOLDS,
-    UNCHECKABLE,
-    UNTOLD,
-    Finding,
-    percent,
-    seeds,
-    unanimous,
-)
+from kerascnn.study.finding import Answer, Finding, seeds, unanimous
 from kerascnn.study.results import Result
 
-Answer = tuple[bool | None, str]
 BLUE = "blueness in the border"
 TOP = 5
 THREE = ("automobile", "frog", "ship")
@@ -43,7 +35,7 @@ FAR = 2.0
 # In the study the highest of three filters is so many times as high as the next.
 OF_THREE = 10.905 / 2.870
 NUM_PAIRS = 20_000
-WITH_IT = "layers with such a filter"
+WITH_IT = "Layers with such a filter"
 
 
 def airplanes_on_blue(recipe: str) -> Check:
@@ -78,9 +70,13 @@ def dark_on_blue(recipe: str) -> Check:
             return None, "there is no such filter"
         counts = [int(_are_darker_inside(layer, layer.top(index, TOP)).sum()) for index in found]
         best = found[int(np.argmax(counts))]
-        return max(counts) == TOP, f"{max(counts)} of the five images of filter {best + 1}"
+        why = (
+            f"{max(counts)} of the five images of filter {best + 1} are darker in the centre than "
+            "in the border"
+        )
+        return max(counts) == TOP, why
 
-    return _of_each(recipe, answer, unknown=UNCHECKABLE)
+    return _of_each(recipe, answer, unknown=Verdict.UNCHECKABLE)
 
 
 def highest_on_blue(recipe: str) -> Check:
@@ -89,8 +85,9 @@ def highest_on_blue(recipe: str) -> Check:
     def answer(layer: Layer) -> Answer:
         highest = int(layer.scores.max(axis=0).argmax())
         found = _filters_of_airplanes_on_blue(layer)
-        on_blue = _names(found) if found else "none"
-        return highest in found, f"highest is filter {highest + 1}, of airplanes on blue {on_blue}"
+        on_blue = _names(found) if found else "no filter"
+        why = f"filter {highest + 1} stands highest; airplanes on blue excite {on_blue}"
+        return highest in found, why
 
     return _of_each(recipe, answer)
 
@@ -103,11 +100,11 @@ def background_not_class(recipe: str) -> Check:
         if not found:
             return None, "there is no such filter"
         explained = [_explain(layer, index) for index in found]
-        answers = {row["answer"] for row in explained}
+        answers = {answer for answer, _ in explained}
         holds = True if True in answers else None if None in answers else False
-        return holds, "; ".join(row["text"] for row in explained)
+        return holds, "; ".join(why for _, why in explained)
 
-    return _of_each(recipe, answer, unknown=UNCHECKABLE)
+    return _of_each(recipe, answer, unknown=Verdict.UNCHECKABLE)
 
 
 def one_far_above(recipe: str) -> Check:
@@ -123,9 +120,9 @@ def one_far_above(recipe: str) -> Check:
         first, second = (float(highest[index]) for index in order[:2])
         share = _share_of_threes(highest)
         why = (
-            f"filter {order[0] + 1} reaches {first:.2f}, the next {second:.2f}, the median filter "
-            f"{np.median(highest):.2f}; of three filters drawn at random one is as far above as in "
-            f"the study in {percent(share, 0)} of cases"
+            f"filter {order[0] + 1} reaches {first:.2f}, the next one {second:.2f}, and the median "
+            f"filter {np.median(highest):.2f}; of three filters drawn at random, one stands as far "
+            f"above the others as in the study in {percent(share, 0)} of cases"
         )
         if first >= FAR * second > 0:
             return True, why
@@ -140,11 +137,11 @@ def tells_classes(recipe: str) -> Check:
     Differently: less alike than images of one class are, see `_likeness_of_classes`.
     """
 
-    def check(evidence: Evidence) -> Finding:
-        answers = [_tell_classes(run, layer) for run, layer in evidence.layers(recipe)]
-        return unanimous(answers)
+    def find(evidence: Evidence) -> Finding:
+        layers = evidence.layers(recipe)
+        return unanimous({run.seed: _tell_classes(run, layer) for run, layer in layers})
 
-    return check
+    return Check((recipe,), find)
 
 
 def learned_classes(recipe: str) -> Check:
@@ -153,39 +150,42 @@ def learned_classes(recipe: str) -> Check:
     def likeness(layer: Layer) -> float:
         return _likeness_of_classes(layer, np.ones(len(layer.labels), bool))
 
-    said = "two images of one class answered more alike than two of two classes"
+    said = "Two images of one class are answered more alike than two of two classes"
     return _learned(recipe, likeness, said, _range_of)
 
 
 def values(recipe: str) -> Check:
     """What the best activations are here; those of another seed's filters are another matter."""
 
-    def check(evidence: Evidence) -> Finding:
+    def find(evidence: Evidence) -> Finding:
         said = []
         for run, layer in evidence.layers(recipe):
             highest = layer.scores.max(axis=0)
             low, middle, high = np.quantile(highest, (0, 0.5, 1))
-            said.append(f"seed {run.seed}: from {low:.2f} to {high:.2f}, median {middle:.2f}")
-        why = "filters of two seeds are not the same ones; the highest mean activations are, "
-        return Finding(UNCHECKABLE, why + "; ".join(said))
+            said.append(
+                f"Seed {run.seed}: the highest mean activations of the filters are from {low:.2f} "
+                f"to {high:.2f}, and their median is {middle:.2f}."
+            )
+        why = f"Filters of two seeds are not the same ones. {' '.join(said)}"
+        return Finding(Verdict.UNCHECKABLE, why)
 
-    return check
+    return Check((recipe,), find)
 
 
-def _of_each(recipe: str, answer: Callable[[Layer], Answer], unknown: str = UNTOLD) -> Check:
+def _of_each(
+    recipe: str, answer: Callable[[Layer], Answer], unknown: Verdict = Verdict.UNTOLD
+) -> Check:
     """A check that asks each trained layer, and says how many untrained ones answer yes."""
 
-    def check(evidence: Evidence) -> Finding:
-        asked = [(run, answer(layer)) for run, layer in evidence.layers(recipe)]
-        found = unanimous([(yes, f"seed {run.seed}: {why}") for run, (yes, why) in asked], unknown)
+    def find(evidence: Evidence) -> Finding:
+        layers = evidence.layers(recipe)
+        found = unanimous({run.seed: answer(layer) for run, layer in layers}, unknown)
         untrained = [answer(layer)[0] for layer in evidence.untrained(recipe)]
         count = sum(yes is True for yes in untrained)
-        return replace(
-            found,
-            evidence=f"{found.evidence}; of {len(untrained)} untrained layers it is so in {count}",
-        )
+        beside = f"It is so in {count} of {len(untrained)} untrained layers."
+        return replace(found, evidence=f"{found.evidence} {beside}")
 
-    return check
+    return Check((recipe,), find)
 
 
 def _learned(
@@ -199,23 +199,23 @@ def _learned(
     By a permutation test of the difference of means (Fisher 1935), exact for few layers.
     """
 
-    def check(evidence: Evidence) -> Finding:
+    def find(evidence: Evidence) -> Finding:
         trained = [float(measure(layer)) for _, layer in evidence.layers(recipe)]
         untrained = [float(measure(layer)) for layer in evidence.untrained(recipe)]
         said = (
             f"{what}: {summary(trained)} (trained, {seeds(len(trained))}), {summary(untrained)} "
-            f"(untrained, {seeds(len(untrained))})"
+            f"(untrained, {seeds(len(untrained))})."
         )
         if len(trained) < 2:
-            return Finding(UNTOLD, f"{said}; one seed cannot tell")
+            return Finding(Verdict.UNTOLD, f"{said} One seed cannot tell.")
         more, less = (_p_value(trained, untrained, side) for side in ("greater", "less"))
-        verdict = HOLDS if more <= 1 - SURE else FAILS if less <= 1 - SURE else UNTOLD
-        return Finding(
-            verdict,
-            f"{said}; permutation test: p = {more:.3f} for more by training, {less:.3f} for less",
-        )
+        verdict = Verdict.FAILS if less <= 1 - SURE else Verdict.UNTOLD
+        if more <= 1 - SURE:
+            verdict = Verdict.HOLDS
+        text = f"{said} Permutation test: p = {more:.3f} for more by training, {less:.3f} for less."
+        return Finding(verdict, text)
 
-    return check
+    return Check((recipe,), find)
 
 
 def _p_value(one: list[float], other: list[float], side: str) -> float:
@@ -235,14 +235,14 @@ def _tell_classes(run: Result, layer: Layer) -> Answer:
     right = predictions == layer.labels
     counts = [int((right & (layer.labels == layer.label(name))).sum()) for name in THREE]
     if min(counts) < 2:
-        return False, f"seed {run.seed}: not each class has two images that are right"
+        return False, "not every class has two images that are classified rightly"
     if not np.ptp(layer.scores[right], axis=0).any():
-        return False, f"seed {run.seed}: no filter is alive"
+        return False, "no filter is alive"
     likeness = _likeness_of_classes(layer, right)
     said = ", ".join(f"{count} {name}s" for count, name in zip(counts, THREE, strict=True))
     return likeness >= SUPERIOR, (
-        f"seed {run.seed}: of {said} that are right, two of one class are answered more alike than "
-        f"two of two classes in {percent(likeness, 0)} of cases"
+        f"of {said} that are classified rightly, two of one class are answered more alike than two "
+        f"of two classes in {percent(likeness, 0)} of cases"
     )
 
 
@@ -264,9 +264,12 @@ def _likeness_of_classes(layer: Layer, chosen: np.ndarray) -> float:
 def _has_airplanes_on_blue(layer: Layer) -> Answer:
     found = _filters_of_airplanes_on_blue(layer)
     if found:
-        return True, f"{_names(found)} of {_num_filters(layer)}"
+        return True, _which(found, layer)
     counts = [_count(layer, index, ("airplane",)) for index in range(_num_filters(layer))]
-    return False, f"at most {max(counts)} of five are airplanes, or not all on blue"
+    return False, (
+        f"no filter has {MOSTLY} airplanes among its five images and all five on blue; at most "
+        f"{max(counts)} are airplanes"
+    )
 
 
 def _has_airplanes_and_birds(layer: Layer) -> Answer:
@@ -278,9 +281,9 @@ def _has_airplanes_and_birds(layer: Layer) -> Answer:
     ]
     found = [index for index in of_classes if _are_dark_on_bright(layer, layer.top(index, TOP))]
     if found:
-        return True, f"{_names(found)} of {_num_filters(layer)}"
-    only = f"; of the two classes only: {_names(of_classes)}" if of_classes else ""
-    return False, f"none of {_num_filters(layer)} filters{only}"
+        return True, _which(found, layer)
+    only = f"; only the classes fit {_names(of_classes)}" if of_classes else ""
+    return False, f"it is none of {_num_filters(layer)} filters{only}"
 
 
 def _count_of(answers: list[float]) -> str:
@@ -306,6 +309,10 @@ def _names(found: list[int]) -> str:
     return f"filter{'s' if len(found) > 1 else ''} {numbers}"
 
 
+def _which(found: list[int], layer: Layer) -> str:
+    return f"{'they are' if len(found) > 1 else 'it is'} {_names(found)} of {_num_filters(layer)}"
+
+
 def _count(layer: Layer, index: int, names: tuple[str, ...]) -> int:
     wanted = [layer.label(name) for name in names]
     return int(np.isin(layer.labels[layer.top(index, TOP)], wanted).sum())
@@ -321,7 +328,8 @@ def _filters_of_airplanes_on_blue(layer: Layer) -> list[int]:
     ]
 
 
-def _explain(layer: Layer, index: int) -> dict[str, object]:
+def _explain(layer: Layer, index: int) -> Answer:
+    """Whether a filter follows the blue of the border, and not airplanes."""
     scores = layer.scores[:, index]
     rho = filters.rank_correlations(scores, {BLUE: layer.properties[BLUE]})[BLUE]
     is_airplane = layer.labels == layer.label("airplane")
@@ -331,12 +339,12 @@ def _explain(layer: Layer, index: int) -> dict[str, object]:
         answer = False
     elif given["high"] < SUPERIOR:
         answer = True
-    return {
-        "answer": answer,
-        "text": f"filter {index + 1}: {BLUE} rho {rho:.2f}; among images alike in it an airplane "
-        f"scores higher than another in {percent(given['probability'], 0)} of cases (95 %: "
-        f"{100 * given['low']:.0f} to {percent(given['high'], 0)}; by chance 50 %)",
-    }
+    times, low, high = (f"{100 * given[key]:.0f}" for key in ("probability", "low", "high"))
+    return answer, (
+        f"the rank correlation of filter {index + 1} with {BLUE} is {rho:.2f}; among equally blue "
+        f"images, an airplane scores higher than another image {times} times in 100 (95 %: {low} "
+        f"to {high}; by chance 50)"
+    )
 
 
 def _are_dark_on_bright(layer: Layer, images: np.ndarray) -> bool:

@@ -15,9 +15,10 @@ from kerascnn.look import explanation as filters
 from kerascnn.look.images import Shown
 from kerascnn.look.scores import highest
 from kerascnn.look.subject import RUN_LAYERS, Subject
+from kerascnn.records.quantity import ACCURACY, Quantity
 from kerascnn.run import Run
-from kerascnn.study.finding import Finding, unanimous
-from kerascnn.study.results import Result, class_scale, spread_of
+from kerascnn.study.finding import Answer, Finding, unanimous
+from kerascnn.study.results import Result, Results, class_scale, spread_of
 
 # So many layers tell what a first layer answers before it has learned anything.
 NUM_UNTRAINED = 10
@@ -52,7 +53,7 @@ class Evidence:
     """The results of one reading.
 
     Args:
-        results: recipe's name to results, see `find_results`.
+        results: see `select_results`.
         others: results of another reading, to tell the spread of seeds where this one has too few;
             a run that is in both counts once.
         look: gives first layers, see `FirstLayers`.
@@ -60,8 +61,8 @@ class Evidence:
 
     def __init__(
         self,
-        results: dict[str, list[Result]],
-        others: dict[str, list[Result]] | None = None,
+        results: Results,
+        others: Results | None = None,
         look: FirstLayers | None = None,
     ):
         self.results, self._look = results, look
@@ -77,35 +78,34 @@ class Evidence:
         """Results of a recipe, one a seed."""
         return self.results.get(recipe, [])
 
-    def values(self, recipe: str, quantity: str) -> list[float]:
+    def values(self, recipe: str, quantity: Quantity) -> list[float]:
         """A quantity of each run that knows it."""
         found = (run.value(quantity) for run in self.runs(recipe))
         return [value for value in found if value is not None]
 
-    def mean(self, recipe: str, quantity: str) -> float:
+    def mean(self, recipe: str, quantity: Quantity) -> float:
         """The mean over seeds."""
         values = self.values(recipe, quantity)
         return math.fsum(values) / len(values)
 
-    def spread(self, quantity: str) -> Spread | None:
+    def spread(self, quantity: Quantity) -> Spread | None:
         """How far seeds lie apart, see `results.spread_of`."""
         if quantity not in self._spreads:
             self._spreads[quantity] = spread_of(self._for_spread, quantity)
         return self._spreads[quantity]
 
-    def margin(self, recipe: str, quantity: str) -> float | None:
+    def margin(self, recipe: str, quantity: Quantity) -> float | None:
         """How far one more run may lie from the mean of these, 95 %, by the spread of seeds.
 
         That the test images are a sample does not count: the study has the very same ones. None
         where the spread is not known.
         """
-        if quantity == "accuracy" and all(run.has_collapsed for run in self.runs(recipe)):
+        if quantity == ACCURACY and all(run.collapsed_to for run in self.runs(recipe)):
             return 0.0  # it is the share of one class, whatever the seed
         values, spread = self.values(recipe, quantity), self.spread(quantity)
         if spread is None or not values:
             return None
-        is_class = quantity.startswith("class ")
-        scale = class_scale(self.mean(recipe, quantity)) if is_class else 1.0
+        scale = class_scale(self.mean(recipe, quantity)) if quantity.class_name else 1.0
         return scale * spread.margin(len(values))
 
     def difference_margin(self, a: str, b: str, num_new: float = 1) -> float | None:
@@ -115,7 +115,7 @@ class Evidence:
             a, b: recipes.
             num_new: see `metrics.Spread.margin`.
         """
-        spread = self.spread("accuracy")
+        spread = self.spread(ACCURACY)
         if spread is None:
             return None
         return math.hypot(*(spread.margin(len(self.runs(recipe)), num_new) for recipe in (a, b)))
@@ -136,17 +136,28 @@ class Evidence:
         return self._layers[result.run.path]
 
 
-Check = Callable[[Evidence], Finding]
+@dataclass(frozen=True)
+class Check:
+    """How a claim is decided.
+
+    Attributes:
+        recipes: names of those whose runs it needs.
+        find: decides.
+        quantity: what the numbers are that it sets side by side; None where there are none.
+    """
+
+    recipes: tuple[str, ...]
+    find: Callable[[Evidence], Finding]
+    quantity: Quantity | None = None
 
 
-def each_run(recipe: str, answer: Callable[[Result], tuple[bool | None, str]]) -> Check:
-    """A check that asks each run of a recipe; `answer` gives yes or no, and the reason."""
+def each_run(recipe: str, answer: Callable[[Result], Answer]) -> Check:
+    """A check that asks each run of a recipe."""
 
-    def check(evidence: Evidence) -> Finding:
-        answers = [(run.seed, *answer(run)) for run in evidence.runs(recipe)]
-        return unanimous([(yes, f"seed {seed}: {why}") for seed, yes, why in answers])
+    def find(evidence: Evidence) -> Finding:
+        return unanimous({run.seed: answer(run) for run in evidence.runs(recipe)})
 
-    return check
+    return Check((recipe,), find)
 
 
 class FirstLayers:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from kerascnn.errors import SelectionError, did_you_mean
-from kerascnn.recipe import Recipe, list_recipes
+from kerascnn.recipe import Recipe, list_recipes, load_recipe
 
 SGD = ("sgd-lr0.01", "sgd-lr0.01-augmented", "sgd-lr0.1-augmented")
+
+
+@dataclass(frozen=True)
+class AtEpoch:
+    """The figures of one epoch are read off.
+
+    Attributes:
+        number: of the epoch, from 1.
+    """
+
+    number: int
+
+
+class OtherEpoch(Enum):
+    """The figures of an epoch that every run has are read off."""
+
+    LAST = auto()
+    TRAINING_LOSS_OF_BEST = auto()
 
 
 @dataclass(frozen=True)
@@ -19,17 +39,21 @@ class Reading:
         title: what is understood, in a few words.
         values: keys of a recipe and what to set them to.
         recipes: names of the recipes that it concerns; empty for all of the study's.
-        epoch: which epoch's figures are read off the same runs, from 1, or -1 for the last, or 0
-            for the training loss of the best; None for the usual ones. The test images were shown
-            to the best epoch alone, so accuracy on the validation images stands in, and there is
-            none per class.
+        epoch: which other epoch's figures are read off the same runs; None for the usual ones.
+            Only the model of the best epoch saw the test images, so accuracy on the validation
+            images stands in, and there is none per class.
     """
 
     name: str
     title: str
     values: dict[str, object] = field(default_factory=dict)
     recipes: tuple[str, ...] = ()
-    epoch: int | None = None
+    epoch: AtEpoch | OtherEpoch | None = None
+
+    @property
+    def has_own_runs(self) -> bool:
+        """Whether it asks for runs, rather than for another epoch of those of other readings."""
+        return self.epoch is None
 
     def concerns(self, recipe_name: str) -> bool:
         """Whether the reading says anything about a recipe."""
@@ -60,26 +84,39 @@ READINGS = {
             "rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, recipes=SGD[:1]
         ),
         Reading("momentum-0.9", "SGD with momentum 0.9", {"train.momentum": 0.9}, recipes=SGD),
-        Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=6),
-        Reading("train-at-best", "training losses of the best epoch", epoch=0),
-        Reading("last-epoch", "the last epoch instead of the best", epoch=-1),
+        Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=AtEpoch(6)),
+        Reading(
+            "train-at-best",
+            "training losses of the best epoch",
+            epoch=OtherEpoch.TRAINING_LOSS_OF_BEST,
+        ),
+        Reading("last-epoch", "the last epoch instead of the best", epoch=OtherEpoch.LAST),
     )
 }
 
 
 def find_reading(name: str) -> Reading:
-    """A reading by its name.
+    """A reading by its name, to make its runs.
 
     Raises:
-        SelectionError: if there is none of this name.
+        SelectionError: if there is none of this name, or it has no runs of its own.
     """
-    if name in READINGS:
-        return READINGS[name]
-    own = ", ".join(key for key, reading in READINGS.items() if reading.epoch is None)
-    nearest = did_you_mean(name, READINGS)
-    raise SelectionError(
-        f"Reading '{name}' is not known.{nearest} Those with runs of their own are {own}."
-    )
+    if name not in READINGS:
+        nearest = did_you_mean(name, READINGS)
+        raise SelectionError(
+            f"Reading '{name}' is not known.{nearest} Those with runs of their own are "
+            f"{', '.join(names_with_runs())}."
+        )
+    if not READINGS[name].has_own_runs:
+        raise SelectionError(
+            f"Reading '{name}' has no runs of its own: `kerascnn audit` reads it off the others'."
+        )
+    return READINGS[name]
+
+
+def names_with_runs() -> list[str]:
+    """Names of the readings that have runs of their own."""
+    return [name for name, reading in READINGS.items() if reading.has_own_runs]
 
 
 def recipes_of(reading: Reading) -> list[str]:
@@ -87,3 +124,28 @@ def recipes_of(reading: Reading) -> list[str]:
     order = [*SGD, "adam-lr0.1", "adam-lr0.001"]
     names = sorted(list_recipes(), key=lambda name: order.index(name) if name in order else 9)
     return [name for name in names if reading.concerns(name)]
+
+
+def choose_recipes(
+    names: Sequence[str], reading: Reading, values: dict[str, object]
+) -> list[Recipe]:
+    """Recipes to run as a reading understands them, with some values set in all of them.
+
+    Args:
+        names: of recipes; empty for all that the reading concerns.
+        reading: how they are understood.
+        values: keys of a recipe and what to set them to, see `Recipe.with_values`.
+
+    Raises:
+        RecipeError: if there is no such recipe, or a value does not fit.
+        SelectionError: if the reading sets one of the keys, too, or does not concern a recipe.
+    """
+    if both := sorted(values.keys() & reading.values.keys()):
+        raise SelectionError(
+            f"Reading '{reading.name}' sets {both[0]}. Drop --set, or choose another --reading."
+        )
+    recipes = [load_recipe(name) for name in names or recipes_of(reading)]
+    for recipe in recipes:
+        if not reading.concerns(recipe.name):
+            raise SelectionError(f"Reading '{reading.name}' says nothing about {recipe.name}.")
+    return [recipe.with_values(values) for recipe in recipes]

@@ -17,17 +17,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerascnn.errors import RunError
+from kerascnn.errors import RunError, SelectionError
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
-from kerascnn.run.find import find_same, is_finished, trains_as
+from kerascnn.run.find import find_same, is_finished, list_runs, trains_as
 from kerascnn.study.readings import Reading
+from kerascnn.study.results import Results, load_results, select_results
 
 POLL_SECONDS = 0.5
-# How long an epoch takes is told from the last ones: the machine may be busier or idler by now.
+# How long an epoch takes is told by the last ones: the machine may be busier or idler by now.
 RECENT_EPOCHS = 5
-# Of prctl.h. The library is looked up here: between fork and exec as little as can be is done.
+# What prctl calls the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
+# The library is looked up here: between fork and exec as little as possible may be done.
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 
@@ -58,13 +60,13 @@ class Job:
         return self.recipe.train.epochs
 
     @property
-    def epoch_seconds(self) -> list[float]:
+    def epoch_seconds(self) -> tuple[float, ...]:
         """Seconds of each whole epoch so far."""
         if self.run is None:
-            return []
+            return ()
         with suppress(RunError):
-            return self.run.read_history()["seconds"]
-        return []
+            return self.run.read_history().seconds
+        return ()
 
 
 class Reproduction:
@@ -76,6 +78,9 @@ class Reproduction:
         reading: how the recipes are understood.
         runs_dir: where runs are, and are made.
         data_dir: directory of prepared TFDS data sets.
+
+    Raises:
+        RunError: if no runs can be made in the directory.
     """
 
     def __init__(
@@ -86,13 +91,24 @@ class Reproduction:
         runs_dir: Path,
         data_dir: Path | None = None,
     ):
-        self.runs_dir, self.data_dir = runs_dir, data_dir
+        self.recipes, self.reading = recipes, reading
+        self.runs_dir, self.data_dir = Path(runs_dir), data_dir
+        # Fail once and early, rather than in each run.
+        try:
+            self.runs_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"No run can be made in '{runs_dir}': {error.strerror}.") from None
         self.jobs: list[Job] = []
         # All recipes with one seed come before the next seed: stopped early, each was tried.
         for wanted in (reading.resolve(recipe, seed) for seed in seeds for recipe in recipes):
             if not any(trains_as(job.recipe, wanted) for job in self.jobs):
                 self.jobs.append(self._look_for(Job(wanted)))
         self._running: dict[int, _Process] = {}
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the data sets that the runs need."""
+        return list(dict.fromkeys(recipe.data.dataset for recipe in self.recipes))
 
     @property
     def failed(self) -> list[Job]:
@@ -118,6 +134,13 @@ class Reproduction:
         finally:
             with _deaf():
                 self._stop()
+
+    def results(self) -> Results:
+        """Finished runs of these recipes, of all seeds, by the recipe's name in this reading."""
+        finished = load_results(list_runs(self.runs_dir))
+        found = select_results(finished, self.reading, self.recipes)
+        names = {recipe.name: self.reading.resolve(recipe).name for recipe in self.recipes}
+        return {names[name]: results for name, results in found.items()}
 
     def seconds_left(self, num_jobs: int) -> float | None:
         """Seconds until the last run ends, if epochs go on as they lately did; None if unknown."""
@@ -189,6 +212,23 @@ class Reproduction:
         self._running = {}
 
 
+def parse_seeds(text: str) -> list[int]:
+    """Seeds out of `3` (the first three, from 0), or a list such as `0,5,7`.
+
+    Raises:
+        SelectionError: if the text is none of these.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and len(part) < 11 for part in parts):
+        raise SelectionError(f"'{text}' is not a number of seeds or a list such as 0,5,7.")
+    numbers = [int(part) for part in parts]
+    if len(numbers) > 1 or "," in text:
+        return sorted(set(numbers))
+    if not 1 <= numbers[0] <= 1000:
+        raise SelectionError(f"{numbers[0]} seeds: expected 1 to 1000, or a list such as 0,5,7.")
+    return list(range(numbers[0]))
+
+
 class _Process:
     """`kerascnn run`, `resume` or `evaluate` of one job."""
 
@@ -218,7 +258,7 @@ class _Process:
             recipe_path = Path(self.directory.name, "recipe.toml")
             recipe_path.write_text(job.recipe.to_toml(), "utf-8")
             return ["run", str(recipe_path), "--runs-dir", str(runs_dir)]
-        # Of one that is trained, figures are missing or damaged.
+        # A run that is trained was asked for because its figures are missing or damaged.
         is_trained = job.run.status in ("trained", "finished")
         return ["evaluate" if is_trained else "resume", str(job.run.path)]
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kerascnn.evaluation.metrics import Spread, collapsed_class, describe_seeds, pooled_spread
 from kerascnn.recipe import Recipe
+from kerascnn.records.quantity import (
+    ACCURACY,
+    BEST_EPOCH,
+    BEST_VAL_LOSS,
+    GAP,
+    OF_RUN,
+    TRAIN_LOSS,
+    Quantity,
+    class_accuracy,
+)
+from kerascnn.records.run import Evaluation, History
+from kerascnn.records.study import StudyFigure, StudyRow
 from kerascnn.run import Run
-from kerascnn.run.find import is_finished, list_runs, trains_as
-from kerascnn.study.readings import Reading
+from kerascnn.run.find import is_finished, trains_as
+from kerascnn.study.readings import AtEpoch, OtherEpoch, Reading
 
-# What a study reports of a run; `class NAME` is the test accuracy of a class.
-QUANTITIES = ("best_val_loss", "best_epoch", "train_loss", "accuracy")
+Results = dict[str, list["Result"]]
 
 
 @dataclass(frozen=True)
@@ -25,16 +36,16 @@ class Result:
     Attributes:
         run: where it is.
         recipe: its recipe.
-        history: see `Run.read_history`.
-        metrics: content of `metrics.json`, see `evaluate`.
+        history: its epochs.
+        metrics: what was measured on the test images.
         epoch: see `Reading.epoch`.
     """
 
     run: Run
     recipe: Recipe
-    history: dict[str, list[float]]
-    metrics: dict[str, object]
-    epoch: int | None = None
+    history: History
+    metrics: Evaluation
+    epoch: AtEpoch | OtherEpoch | None = None
 
     @property
     def seed(self) -> int:
@@ -42,71 +53,87 @@ class Result:
         return self.recipe.train.seed
 
     @property
-    def has_collapsed(self) -> bool:
-        """Whether nearly every test image is called one class."""
-        return collapsed_class(np.array(self.metrics["test"]["confusion"])) is not None
+    def collapsed_to(self) -> str | None:
+        """The class that nearly every test image is called, if there is one."""
+        label = collapsed_class(self.confusion)
+        return None if label is None else self.metrics.class_names[label]
 
-    def value(self, quantity: str) -> float | None:
-        """One of `QUANTITIES`, `class NAME` or `gap`; None where it is not known.
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts of test images; rows are true classes, columns predicted ones."""
+        return np.array(self.metrics.test.confusion)
 
-        Shares are fractions; `gap` is by what validation loss ends above training loss.
-        """
+    def value(self, quantity: Quantity) -> float | None:
+        """What was measured of a quantity; None where it is not known."""
         if self.epoch is not None:
-            return self._value_at(quantity)
-        if quantity == "gap":
-            return self.history["val_loss"][-1] - self.history["loss"][-1]
-        if quantity.startswith("class "):
-            return self.class_accuracies().get(quantity.removeprefix("class "))
-        if quantity == "accuracy":
-            return self.metrics["test"]["accuracy"]
-        return self.metrics[quantity]
+            return self._value_at_epoch(quantity)
+        if quantity.class_name is not None:
+            return self.class_accuracies().get(quantity.class_name)
+        return {
+            BEST_VAL_LOSS: self.metrics.best_val_loss,
+            BEST_EPOCH: self.metrics.best_epoch,
+            TRAIN_LOSS: self.metrics.train_loss,
+            ACCURACY: self.metrics.test.accuracy,
+            GAP: self.history.val_loss[-1] - self.history.loss[-1],
+        }[quantity]
 
     def class_accuracies(self) -> dict[str, float]:
         """Class name to test accuracy, of the classes that have test images."""
-        rows = self.metrics["test"]["per_class"]
-        return {row["name"]: row["accuracy"] for row in rows if row["count"]}
+        return {row.name: row.accuracy for row in self.metrics.test.per_class if row.count}
 
-    def _value_at(self, quantity: str) -> float | None:
+    def _value_at_epoch(self, quantity: Quantity) -> float | None:
+        history = self.history
         columns = {
-            "best_val_loss": "val_loss",
-            "train_loss": "loss",
-            "accuracy": "val_accuracy",
+            BEST_VAL_LOSS: history.val_loss,
+            TRAIN_LOSS: history.loss,
+            ACCURACY: history.val_accuracy,
         }
-        if self.epoch == 0:
-            best = self.metrics["best_epoch"] - 1
-            return self.history["loss"][best] if quantity == "train_loss" else None
-        column = self.history[columns[quantity]] if quantity in columns else []
-        index = self.epoch - 1 if self.epoch > 0 else len(column) - 1
-        return column[index] if 0 <= index < len(column) else None
+        number = self.epoch.number if isinstance(self.epoch, AtEpoch) else len(history)
+        if self.epoch is OtherEpoch.TRAINING_LOSS_OF_BEST:
+            columns, number = {TRAIN_LOSS: history.loss}, self.metrics.best_epoch
+        column = columns.get(quantity, ())
+        return column[number - 1] if number <= len(column) else None
 
 
-def find_results(
-    runs_dir: str | Path, reading: Reading, recipes: list[Recipe]
-) -> dict[str, list[Result]]:
-    """Finished runs that trained as a reading of these recipes says, one a seed, by recipe.
+def load_results(runs: Iterable[Run]) -> list[Result]:
+    """The finished ones of these runs; damaged runs are passed over, see `find_damaged`."""
+    return [
+        Result(run, run.recipe, run.read_history(), run.read_metrics())
+        for run in runs
+        if is_finished(run)
+    ]
 
-    What a run is called does not matter; of two with one seed the later one counts. Damaged runs
-    are passed over, see `find_damaged`.
+
+def select_results(
+    results: Sequence[Result], reading: Reading, recipes: Iterable[Recipe]
+) -> Results:
+    """Results of runs that trained as a reading of these recipes says, one a seed, by recipe.
+
+    What a run is called does not matter; of two with one seed the later one counts.
+
+    Args:
+        results: see `load_results`, the oldest run first.
+        reading: how the recipes are understood.
+        recipes: those that the reading does not concern are passed over.
 
     Returns:
         The recipe's name to its results, in the order of the seeds; without recipes that have none.
     """
-    finished = [run for run in list_runs(runs_dir) if is_finished(run)]
     found = {}
     for recipe in recipes:
         if not reading.concerns(recipe.name):
             continue
-        wanted = reading.resolve(recipe)
-        by_seed = {}
-        for run in finished:
-            if trains_as(run.recipe, wanted.with_values({"train.seed": run.recipe.train.seed})):
-                by_seed[run.recipe.train.seed] = _load(run, reading.epoch)
+        by_seed = {
+            result.seed: replace(result, epoch=reading.epoch)
+            for result in results
+            if trains_as(result.recipe, reading.resolve(recipe, result.seed))
+        }
         if by_seed:
             found[recipe.name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found
 
 
-def spread_of(results: dict[str, list[Result]], quantity: str) -> Spread | None:
+def spread_of(results: Results, quantity: Quantity) -> Spread | None:
     """How far seeds lie apart in a quantity, pooled over recipes; None where no two seeds ran.
 
     The accuracies of all classes are pooled, too, as multiples of `class_scale`. Runs that have
@@ -115,7 +142,7 @@ def spread_of(results: dict[str, list[Result]], quantity: str) -> Spread | None:
     groups = [
         group
         for runs in results.values()
-        for group in _groups([run for run in runs if not run.has_collapsed], quantity)
+        for group in _groups([run for run in runs if run.collapsed_to is None], quantity)
     ]
     return pooled_spread(groups)
 
@@ -125,42 +152,33 @@ def class_scale(share: float) -> float:
     return math.sqrt(max(share * (1 - share), 0.01))
 
 
-def summarize(results: dict[str, list[Result]]) -> list[dict[str, object]]:
-    """A row a recipe: reported beside measured.
-
-    Returns:
-        Rows of `recipe`, `seeds`, and `figures`: a list of `quantity`, `reported` (None where the
-        study says nothing) and `measured` with `mean`, `sd` (None for one seed), `low`, `high` and
-        `num_seeds`. The classes are those that the study names for the recipe.
-    """
-    return [
-        {
-            "recipe": name,
-            "seeds": [result.seed for result in runs],
-            "figures": [_figure(runs, *each) for each in reported_of(runs[0].recipe)],
-        }
-        for name, runs in results.items()
-    ]
+def summarize(results: Results) -> list[StudyRow]:
+    """A row a recipe: reported beside measured."""
+    return [_summarize(name, runs) for name, runs in results.items()]
 
 
-def reported_of(recipe: Recipe) -> list[tuple[str, float | None]]:
-    """Each quantity, and each class that the study names, with what it reported."""
-    reported = recipe.comparable
-    figures = [(quantity, getattr(reported, quantity)) for quantity in QUANTITIES]
-    figures += [(f"class {name}", figure) for name, figure in reported.per_class.items()]
-    return [(quantity, figure.value if figure else None) for quantity, figure in figures]
+def _summarize(recipe_name: str, runs: list[Result]) -> StudyRow:
+    reported = runs[0].recipe.comparable
+    of_run = [(quantity, getattr(reported, quantity.name)) for quantity in OF_RUN]
+    of_classes = [(class_accuracy(name), given) for name, given in reported.per_class.items()]
+    return StudyRow(
+        recipe=recipe_name,
+        seeds=[run.seed for run in runs],
+        of_run=[_figure(runs, quantity, given and given.value) for quantity, given in of_run],
+        of_classes=[_figure(runs, quantity, given.value) for quantity, given in of_classes],
+    )
 
 
-def _figure(runs: list[Result], quantity: str, reported: float | None) -> dict[str, object]:
+def _figure(runs: list[Result], quantity: Quantity, reported: float | None) -> StudyFigure:
     values = [value for run in runs if (value := run.value(quantity)) is not None]
     measured = describe_seeds(values) if values else None
-    return {"quantity": quantity, "reported": reported, "measured": measured}
+    return StudyFigure(quantity=quantity, reported=reported, measured=measured)
 
 
-def _groups(runs: list[Result], quantity: str) -> list[list[float]]:
+def _groups(runs: list[Result], quantity: Quantity) -> list[list[float]]:
     if not runs:
         return []
-    if quantity.startswith("class "):
+    if quantity.class_name is not None:
         return [_scaled(runs, name) for name in runs[0].class_accuracies()]
     values = [run.value(quantity) for run in runs]
     return [[value for value in values if value is not None]]
@@ -170,7 +188,3 @@ def _scaled(runs: list[Result], class_name: str) -> list[float]:
     values = [run.class_accuracies().get(class_name) for run in runs]
     known = [value for value in values if value is not None]
     return [value / class_scale(math.fsum(known) / len(known)) for value in known]
-
-
-def _load(run: Run, epoch: int | None) -> Result:
-    return Result(run, run.recipe, run.read_history(), run.read_metrics(), epoch)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.cli import main
+from kerascnn.records.study import Audit, AuditedClaim, AuditedReading, ReadingFinding, Verdict
 from kerascnn.run import Run
 
 HOSTILE = ("<img src=x onerror=alert(1)>", '"><b onclick=alert(2)>', "plain & simple")
@@ -14,7 +15,7 @@ SCRIPT = "</script><script>alert(3)</script>"
 FILTERS, NUM_TRAIN, NUM_TEST = 6, 14, 10
 SMALL = ("--batch-size", "6", "--set", f"model.filters=[{FILTERS}, 8]", "--set", "model.units=8")
 
-VERDICTS = ("holds", "does not hold", "cannot be told apart", "not checkable", SCRIPT)
+VERDICTS = tuple(Verdict)
 
 
 def draw_folder(root):
@@ -46,27 +47,28 @@ def train_run(directory, folder, recipe="sgd-lr0.01", seed=0):
 
 def make_audit():
     """An audit with two claims of each verdict, one of them hostile."""
+    readings = {
+        name: ReadingFinding(
+            verdict=Verdict.HOLDS,
+            evidence="One sentence.",
+            reported=0.76,
+            measured=0.804 if name == "every-block" else None,
+            num_runs=3,
+        )
+        for name in ("every-block", "pool-after-1")
+    }
     claims = [
-        {
-            "name": f"claim/{number}",
-            "text": f"Statement {number} {SCRIPT if number == 3 else ''}",
-            "where": "Task 1" if number % 2 else ["Task 1, first paragraph", "Task 2"],
-            "recipes": ["sgd-lr0.01"],
-            "verdict": VERDICTS[number % len(VERDICTS)],
-            "evidence": "Measured 80.4 %, reported 76 %.",
-            "closest": None if number % 2 else "pool-after-1",
-            "readings": {
-                name: {
-                    "verdict": "holds",
-                    "evidence": "One sentence.",
-                    "reported": 0.76,
-                    "measured": None if number % 3 else 0.804,
-                    "num_runs": 3,
-                }
-                for name in ("every-block", "pool-after-1")
-            },
-        }
+        AuditedClaim(
+            name=f"claim/{number}",
+            text=f"Statement {number} {SCRIPT if number == 3 else ''}",
+            where="Task 1" if number % 2 else "Task 1, first paragraph · Task 2",
+            recipes=["sgd-lr0.01"],
+            verdict=VERDICTS[number % len(VERDICTS)],
+            evidence=f"Measured 80.4 %, reported 76 %. {SCRIPT if number == 3 else ''}",
+            closest=None if number % 2 else "pool-after-1",
+            readings=readings,
+        )
         for number in range(2 * len(VERDICTS))
     ]
-    reading = {"name": "every-block", "title": "pooling after every block", "num_runs": 3}
-    return {"readings": [reading], "counts": dict.fromkeys(VERDICTS, 2), "claims": claims}
+    reading = AuditedReading(name="every-block", title="pooling after every block", num_runs=3)
+    return Audit(readings=[reading], counts=dict.fromkeys(VERDICTS, 2), left_out=[], claims=claims)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,21 +10,18 @@ from made.runs import NAMES, collapse, make_run
 
 from kerascnn.data import load_dataset
 from kerascnn.recipe import list_recipes, load_recipe
-from kerascnn.run.find import create_run
+from kerascnn.records.quantity import ACCURACY
+from kerascnn.records.study import Verdict
+from kerascnn.run import files
+from kerascnn.run.find import create_run, list_runs
 from kerascnn.study.audit import audit
 from kerascnn.study.claims import all_claims
 from kerascnn.study.evidence import Evidence, FirstLayers, Layer
-from kerascnn.study.finding import (
-    CONTRADICTED,
-    FAILS,
-    HOLDS,
-    UNCHECKABLE,
-    UNTOLD,
-    VERDICTS,
-)
 from kerascnn.study.readings import DEFAULT, READINGS
-from kerascnn.study.results import find_results
+from kerascnn.study.results import load_results, select_results
 
+HOLDS, FAILS, UNTOLD, UNCHECKABLE, CONTRADICTED = Verdict
+FILES = ("recipe.toml", "best.keras")
 CLAIMS = {claim.name: claim for claim in all_claims()}
 ADAM, FIRST = "adam-lr0.001", "sgd-lr0.01"
 AUGMENTED, LONGER = "sgd-lr0.01-augmented", "sgd-lr0.1-augmented"
@@ -38,12 +36,23 @@ class Look:
 
 
 def evidence(look=None, reading="every-block"):
-    recipes = [load_recipe(name) for name in list_recipes()]
-    return Evidence(find_results("runs", READINGS[reading], recipes), look=look)
+    recipes = map(load_recipe, list_recipes())
+    results = select_results(load_results(list_runs("runs")), READINGS[reading], recipes)
+    return Evidence(results, look=look)
+
+
+def find(name, **options):
+    """What is found about a claim by the runs in `runs`."""
+    return CLAIMS[name].check.find(evidence(**options))
 
 
 def verdict(name, **options):
-    return CLAIMS[name].check(evidence(**options)).verdict
+    return find(name, **options).verdict
+
+
+def audited(name):
+    """What the audit of `runs` says about a claim."""
+    return next(claim for claim in audit("runs").claims if claim.name == name)
 
 
 def curve(lowest, at, epochs=25, end=None):
@@ -66,6 +75,14 @@ def test_claims_have_names_texts_and_places_of_their_own():
     assert all(claim.text and claim.where for claim in all_claims())
 
 
+def test_evidence_is_whole_sentences():
+    two_seeds(FIRST)
+    two_seeds(AUGMENTED)
+    for claim in audit("runs").claims:
+        assert claim.evidence[0].isupper()
+        assert claim.evidence.endswith(".")
+
+
 def test_every_reported_number_is_a_claim():
     for name in list_recipes():
         reported = load_recipe(name).reported
@@ -77,17 +94,54 @@ def test_every_reported_number_is_a_claim():
 
 def test_without_runs_everything_is_uncheckable_or_contradicted():
     found = audit("runs")
-    assert {claim["verdict"] for claim in found["claims"]} == {UNCHECKABLE, CONTRADICTED}
-    assert sum(found["counts"].values()) == len(CLAIMS)
-    missing = next(c for c in found["claims"] if c["name"] == f"{LONGER}/gain")
-    assert missing["evidence"] == f"there is no finished run of {AUGMENTED} and {LONGER}"
+    assert {claim.verdict for claim in found.claims} == {UNCHECKABLE, CONTRADICTED}
+    assert sum(found.counts.values()) == len(CLAIMS)
+    missing = audited(f"{LONGER}/gain")
+    assert missing.evidence == f"There is no finished run of {AUGMENTED} and {LONGER}."
 
 
-def test_audit_is_plain_data():
+def test_audit_has_the_keys_of_version_0_1():
     two_seeds(FIRST)
-    found = audit("runs")
+    found = audit("runs").model_dump(mode="json")
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert all(claim["verdict"] in VERDICTS for claim in found["claims"])
+    assert list(found) == ["readings", "counts", "left_out", "claims"]
+    assert list(found["readings"][0]) == ["name", "title", "num_runs"]
+    assert list(found["counts"]) == list(Verdict)
+    claim = found["claims"][0]
+    assert list(claim) == [
+        "name", "text", "where", "recipes", "verdict", "evidence", "closest", "readings",
+    ]  # fmt: skip
+    assert list(claim["readings"][DEFAULT.name]) == [
+        "verdict", "evidence", "reported", "measured", "num_runs",
+    ]  # fmt: skip
+
+
+def test_audit_can_be_read_like_the_dict_of_version_0_1():
+    found = audit("runs")
+    assert found["claims"][0]["verdict"] == "not checkable"
+    assert found["counts"]["the study contradicts itself"] == 5
+
+
+def test_each_file_of_a_run_is_read_once(monkeypatch):
+    two_seeds(FIRST)
+    for run in list_runs("runs"):
+        run.best_path.write_bytes(run.name.encode())
+        measured = run.read_metrics().model_copy(update={"model_sha256": run.best_digest()})
+        run.write_metrics(measured)
+    read = Counter()
+
+    def counted(function):
+        def call(path):
+            read[str(path)] += 1
+            return function(path)
+
+        return call
+
+    monkeypatch.setattr("kerascnn.run.load_recipe", counted(load_recipe))
+    monkeypatch.setattr("kerascnn.run.files._sha256", counted(files._sha256))
+    assert audit("runs").readings[0].num_runs == 2
+    expected = {str(run.path / name) for run in list_runs("runs") for name in FILES}
+    assert read == dict.fromkeys(expected, 1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +161,7 @@ def test_number_cannot_be_told_where_seeds_lie_far_apart():
 
 def test_number_of_one_seed_cannot_be_told():
     make_run("runs", val_loss=curve(0.4, 10))
-    found = CLAIMS[f"{FIRST}/best_val_loss"].check(evidence())
+    found = find(f"{FIRST}/best_val_loss")
     assert found.verdict == UNTOLD
     assert "not known" in found.evidence
 
@@ -122,9 +176,9 @@ def test_spread_of_another_recipe_serves_one_seed():
 def test_accuracy_in_whole_percents_is_rounded(share, expected):
     # The images are the study's: that they are a sample is no reason for another accuracy.
     two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, share))
-    found = CLAIMS[f"{FIRST}/accuracy"].check(evidence())
+    found = find(f"{FIRST}/accuracy")
     assert found.verdict == expected
-    assert "reported 76 %; one run more may lie 0.5 points off by chance and rounding" in (
+    assert "reported 76 %. One more run may lie 0.5 points off by chance and rounding." in (
         found.evidence
     )
 
@@ -161,10 +215,10 @@ def test_one_epoch_that_is_worse_does_not_end_improvement():
 def test_seeds_whose_lowest_stretch_is_too_late_are_named():
     make_run("runs", val_loss=curve(0.6, 8, end=0.9))
     make_run("runs", seed=1, val_loss=list(np.linspace(1.5, 0.6, 25)))
-    found = CLAIMS[f"{FIRST}/overfitting"].check(evidence())
+    found = find(f"{FIRST}/overfitting")
     assert found.verdict == UNTOLD
-    assert "(seed 0; too few epochs follow that of seed 1)" in found.evidence
-    assert "then 0.900, which its diagnosis calls overfitting" in found.evidence
+    assert "Too few epochs follow that of seed 1." in found.evidence
+    assert "0.900 at the end; its diagnosis calls this overfitting." in found.evidence
 
 
 @pytest.mark.parametrize(("after", "expected"), [(0.4, HOLDS), (0.6, FAILS)])
@@ -209,16 +263,16 @@ def test_losses_end_as_near_as_reported_where_one_more_run_could(loss, expected)
 def test_runs_that_disagree_differ_with_the_seed():
     for seed, loss in enumerate((0.2, 0.5)):
         make_run("runs", seed=seed, loss=list(np.linspace(1.8, loss, 25)))
-    found = CLAIMS[f"{FIRST}/gap"].check(evidence())
+    found = find(f"{FIRST}/gap")
     assert found.verdict == UNTOLD
-    assert found.evidence.startswith("it differs with the seed: in 1 of 2 runs: seed 0:")
+    assert found.evidence.startswith("It differs with the seed. Yes in 1 of 2 runs. Seed 0:")
 
 
 def test_verdict_that_hangs_by_a_thread_is_called_close():
     two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, 0.755))
-    assert "(a close call)" in CLAIMS[f"{FIRST}/accuracy"].check(evidence()).evidence
+    assert "This is a close call." in find(f"{FIRST}/accuracy").evidence
     two_seeds(FIRST, apart=0.0, accuracies=dict.fromkeys(NAMES, 0.76))
-    assert "(a close call)" not in CLAIMS[f"{FIRST}/accuracy"].check(evidence()).evidence
+    assert "This is a close call." not in find(f"{FIRST}/accuracy").evidence
 
 
 @pytest.mark.parametrize(("after", "expected"), [(0.84, HOLDS), (0.812, FAILS), (0.80, FAILS)])
@@ -270,7 +324,7 @@ def test_weakest_are_the_lowest_in_their_order():
 
 def test_order_is_the_same_at_every_call():
     two_seeds(FIRST, accuracies={"ship": 0.90, "truck": 0.899, "frog": 0.85})
-    first, second = (CLAIMS[f"{FIRST}/strongest"].check(evidence()) for _ in range(2))
+    first, second = (find(f"{FIRST}/strongest") for _ in range(2))
     assert first == second
 
 
@@ -286,9 +340,9 @@ def test_earlier_best_that_is_never_passed():
     for seed in (0, 1):
         make_run("runs", AUGMENTED, seed=seed, val_loss=curve(0.3 + 0.001 * seed, 25))
     make_run("runs", LONGER, val_loss=[0.7] * 50)
-    found = CLAIMS[f"{LONGER}/passes-at-28"].check(evidence())
+    found = find(f"{LONGER}/passes-at-28")
     assert found.verdict == FAILS
-    assert "it would be from never to never" in found.evidence
+    assert "a higher one would be passed never, a lower one never." in found.evidence
 
 
 def test_epoch_of_passing_is_not_told_without_a_spread():
@@ -338,8 +392,11 @@ def test_network_that_learns_does_not_collapse():
 def test_confused_pair_is_ranked_among_all():
     make_run("runs", accuracies={"cat": 0.5})  # errors fall on the next class, deer
     assert verdict(f"{FIRST}/cat-dog") == FAILS
-    found = CLAIMS[f"{FIRST}/cat-dog"].check(evidence())
-    assert found.evidence == "seed 0: 0 images, pair 11 of 45; 51 on average (one seed)"
+    found = find(f"{FIRST}/cat-dog")
+    assert found.evidence == (
+        "Seed 0: 0 images of the two are confused, which makes them pair 11 of 45; the average of "
+        "all pairs is 51. Only this seed was run."
+    )
 
 
 NUM_FILTERS = 4
@@ -369,7 +426,7 @@ def check_layer(name, change=None, untrained=None, seeds=1):
     for seed in range(seeds):
         make_run("runs", ADAM, seed)
     look = Look(layer(change), [layer(untrained)] * 10)
-    return CLAIMS[f"layer/{name}"].check(evidence(look))
+    return find(f"layer/{name}", look=look)
 
 
 def look_verdict(*arguments, **options):
@@ -400,9 +457,9 @@ def test_filter_of_airplanes_on_blue_is_found():
 
 def test_untrained_layers_stand_beside_trained_ones():
     found = check_layer("airplanes-on-blue", blue_airplanes)
-    assert found.evidence.endswith("; of 10 untrained layers it is so in 0")
+    assert found.evidence.endswith(" It is so in 0 of 10 untrained layers.")
     found = check_layer("airplanes-on-blue", untrained=blue_airplanes)
-    assert found.evidence.endswith("; of 10 untrained layers it is so in 10")
+    assert found.evidence.endswith(" It is so in 10 of 10 untrained layers.")
 
 
 @pytest.mark.parametrize(
@@ -531,13 +588,15 @@ def whole_layer(change=None):
 
 def check_maps(change=None):
     look = Look(whole_layer(change), [])
-    return CLAIMS["layer/maps-differ"].check(evidence(look))
+    return find("layer/maps-differ", look=look)
 
 
 def test_right_images_of_two_classes_are_answered_differently_or_not():
     make_run("runs", ADAM)
     assert check_maps(by_class).verdict == HOLDS
-    assert "of 800 automobiles, 800 frogs, 800 ships that are right" in check_maps().evidence
+    assert "of 800 automobiles, 800 frogs, 800 ships that are classified rightly" in (
+        check_maps().evidence
+    )
     assert check_maps().verdict == FAILS
     assert check_maps(silence).verdict == FAILS
 
@@ -546,7 +605,7 @@ def test_class_without_a_right_image_is_not_answered():
     make_run("runs", ADAM, accuracies={"frog": 0.0})
     found = check_maps(by_class)
     assert found.verdict == FAILS
-    assert "not each class" in found.evidence
+    assert "not every class" in found.evidence
 
 
 def test_untrained_layers_are_those_of_seeds_from_0():
@@ -562,48 +621,47 @@ def test_untrained_layers_are_those_of_seeds_from_0():
 def test_images_that_are_not_there_make_the_layer_uncheckable(tmp_path):
     make_run("runs", ADAM)
     found = audit("runs", tmp_path / "nowhere")
-    row = next(c for c in found["claims"] if c["name"] == "layer/one-far-above")
-    assert row["verdict"] == UNCHECKABLE
-    assert "cifar10" in row["evidence"].lower()
+    claim = next(claim for claim in found.claims if claim.name == "layer/one-far-above")
+    assert claim.verdict == UNCHECKABLE
+    assert "cifar10" in claim.evidence.lower()
 
 
 def test_readings_stand_beside_the_default_and_the_closest_is_named():
     two_seeds(FIRST, val_loss=curve(0.58, 20))
     make_run("runs", values={"model.pool_after": (1,)}, val_loss=curve(0.68, 6, end=0.9))
-    found = audit("runs")
-    names = [reading["name"] for reading in found["readings"]]
+    names = [reading.name for reading in audit("runs").readings]
     assert names == ["every-block", "pool-after-1", "epoch-6", "train-at-best", "last-epoch"]
-    row = next(c for c in found["claims"] if c["name"] == f"{FIRST}/best_val_loss")
-    assert row["verdict"] == row["readings"][DEFAULT.name]["verdict"]
-    assert row["readings"]["pool-after-1"]["measured"] == pytest.approx(0.68)
-    assert row["readings"]["pool-after-1"]["num_runs"] == 1
-    assert row["closest"] == "pool-after-1"
+    claim = audited(f"{FIRST}/best_val_loss")
+    assert claim.verdict == claim.readings[DEFAULT.name].verdict
+    assert claim.readings["pool-after-1"].measured == pytest.approx(0.68)
+    assert claim.readings["pool-after-1"].num_runs == 1
+    assert claim.closest == "pool-after-1"
 
 
 def test_evidence_says_which_reading_holds_instead():
     two_seeds(FIRST, val_loss=curve(0.58, 20, end=0.9))
     make_run("runs", values={"model.pool_after": (1,)}, val_loss=curve(0.68, 6, end=0.9))
-    row = next(c for c in audit("runs")["claims"] if c["name"] == f"{FIRST}/best_epoch")
-    assert row["verdict"] == FAILS
-    assert row["evidence"].endswith("; it holds as pool-after-1")
+    claim = audited(f"{FIRST}/best_epoch")
+    assert claim.verdict == FAILS
+    assert claim.evidence.endswith(" It holds by the reading pool-after-1.")
 
 
 def test_run_counts_once_in_the_spread_of_two_readings():
     two_seeds(FIRST)
     found = evidence().results
-    assert Evidence(found, found).spread("accuracy") == Evidence(found).spread("accuracy")
+    assert Evidence(found, found).spread(ACCURACY) == Evidence(found).spread(ACCURACY)
 
 
 def test_accuracies_on_other_images_are_not_called_close():
     two_seeds(FIRST)
-    row = next(c for c in audit("runs")["claims"] if c["name"] == f"{FIRST}/accuracy")
-    assert "last-epoch" in row["readings"]
-    assert row["closest"] is None
+    claim = audited(f"{FIRST}/accuracy")
+    assert "last-epoch" in claim.readings
+    assert claim.closest is None
 
 
 def test_accuracy_on_other_images_decides_nothing():
     two_seeds(FIRST)
-    found = CLAIMS[f"{FIRST}/accuracy"].check(evidence(reading="last-epoch"))
+    found = find(f"{FIRST}/accuracy", reading="last-epoch")
     assert found.verdict == UNCHECKABLE
     assert found.measured == 0.7  # of the validation images
 
@@ -621,25 +679,25 @@ def test_runs_that_are_no_recipe_s_are_named_and_those_of_readings_are_not():
     two_seeds(FIRST)
     make_run("runs", values={"model.pool_after": (1,)})
     changed = make_run("runs", values={"model.dropout": 0.9})
-    (problem,) = audit("runs")["left_out"]
+    (problem,) = audit("runs").left_out
     assert changed.name in problem
 
 
 def test_reading_of_an_epoch_says_nothing_about_classes_or_curves():
     two_seeds(FIRST)
-    found = {claim["name"]: claim["readings"] for claim in audit("runs")["claims"]}
+    found = {claim.name: claim.readings for claim in audit("runs").claims}
     assert set(found[f"{FIRST}/accuracy"]) == {"every-block", "epoch-6", "last-epoch"}
     assert set(found[f"{FIRST}/cat"]) == {"every-block"}
     assert set(found[f"{FIRST}/overfitting"]) == {"every-block"}
     on_validation = found[f"{FIRST}/accuracy"]["last-epoch"]
-    assert on_validation["evidence"].startswith("on the validation images")
+    assert "This is accuracy on the validation images" in on_validation.evidence
 
 
 def test_evidence_has_no_nan():
     two_seeds(FIRST, apart=0.0)
-    for claim in audit("runs")["claims"]:
-        for found in claim["readings"].values():
-            assert found["measured"] is None or math.isfinite(found["measured"])
+    for claim in audit("runs").claims:
+        for found in claim.readings.values():
+            assert found.measured is None or math.isfinite(found.measured)
 
 
 def test_command_shows_verdicts_and_counts(invoke):
@@ -655,7 +713,7 @@ def test_command_gives_the_same_as_the_function(invoke):
     two_seeds(FIRST)
     status, output, _ = invoke("audit", "--json")
     assert status == 0
-    assert json.loads(output) == audit("runs")
+    assert json.loads(output) == audit("runs").model_dump(mode="json")
 
 
 def test_verdict_is_taken_whole_before_it_is_taken_as_a_part(invoke):

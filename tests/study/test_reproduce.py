@@ -13,11 +13,10 @@ from made.runs import begin_run, make_run
 from rich.console import Console
 
 from kerascnn import list_runs, load_recipe
-from kerascnn.cli.study import parse_seeds
 from kerascnn.cli.study_display import StudyDisplay
 from kerascnn.errors import SelectionError
 from kerascnn.study.readings import DEFAULT, READINGS
-from kerascnn.study.reproduce import Job, Reproduction, _deaf, _why
+from kerascnn.study.reproduce import Job, Reproduction, _deaf, _why, parse_seeds
 
 FIRST = load_recipe("sgd-lr0.01")
 # A run of short epochs on images drawn here, with a network that trains in seconds.
@@ -147,7 +146,7 @@ def test_display_says_what_begins_fails_and_ends():
 def test_job_whose_run_is_damaged_has_no_epochs():
     run = make_run("runs")
     (run.path / "history.csv").write_text("nonsense")
-    assert Job(FIRST, run=run).epoch_seconds == []
+    assert Job(FIRST, run=run).epoch_seconds == ()
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def test_run_that_fails_does_not_stop_the_others(invoke):
 
 def test_help_names_the_readings_that_have_runs(invoke):
     _, shown, _ = invoke("reproduce", "--help")
-    with_runs = {name for name, reading in READINGS.items() if reading.epoch is None}
+    with_runs = {name for name, reading in READINGS.items() if reading.has_own_runs}
     assert {name for name in READINGS if name in shown} == with_runs
 
 
@@ -213,7 +212,10 @@ def test_help_names_the_readings_that_have_runs(invoke):
             "Give --epochs or --set train.epochs, not both.",
         ),
         (("--set", "train.seed=9"), "--seeds chooses seeds"),
-        (("--reading", "rate-0.02", "--set", "train.learning_rate=0.1"), "leave one of both"),
+        (
+            ("--reading", "rate-0.02", "--set", "train.learning_rate=0.1"),
+            "Drop --set, or choose another --reading",
+        ),
         (("--set", "name=x"), "has no place here"),
         (("--dataset", "shapes", "--runs-dir", "a-file"), "No run can be made in 'a-file'"),
         (("--data-dir", "nowhere"), "nowhere"),
@@ -256,7 +258,7 @@ def is_alive(pid):
 def test_stopped_at_any_point_it_leaves_nothing_running_and_goes_on(command, number, status):
     wanted = command("reproduce", "sgd-lr0.01", "--seeds", 1, *SHORT, "--epochs", 8)
     process = subprocess.Popen(wanted, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: list_runs() and list_runs()[0].read_history()["epoch"])
+    wait_for(lambda: list_runs() and list_runs()[0].read_history().epoch)
     (child,) = children(process.pid)
     process.send_signal(number)
     _, remarks = process.communicate(timeout=60)

@@ -4,23 +4,29 @@ import json
 
 import numpy as np
 import pytest
-from made.records import make_history
-from made.runs import begin_run, collapse, make_run
+from made.runs import collapse, make_run
 
 from kerascnn import load_recipe
 from kerascnn.errors import RecipeError, SelectionError
 from kerascnn.recipe import list_recipes
-from kerascnn.records.run import Checkpoint, ConvertedFrom, Environment
-from kerascnn.run.find import find_changed, find_damaged, find_same
-from kerascnn.study.readings import DEFAULT, READINGS, find_reading, recipes_of
-from kerascnn.study.results import find_results, spread_of, summarize
+from kerascnn.records.quantity import (
+    ACCURACY,
+    BEST_EPOCH,
+    BEST_VAL_LOSS,
+    TRAIN_LOSS,
+    class_accuracy,
+)
+from kerascnn.records.run import ConvertedFrom, Environment
+from kerascnn.run.find import list_runs
+from kerascnn.study.readings import DEFAULT, READINGS, choose_recipes, find_reading, recipes_of
+from kerascnn.study.results import load_results, select_results, spread_of, summarize
 
 FIRST = load_recipe("sgd-lr0.01")
 
 
-def found(runs_dir, reading="every-block", *names):
-    recipes = [load_recipe(name) for name in names or list_recipes()]
-    return find_results(runs_dir, READINGS[reading], recipes)
+def found(runs_dir, reading="every-block", recipes=None):
+    results = load_results(list_runs(runs_dir))
+    return select_results(results, READINGS[reading], recipes or map(load_recipe, list_recipes()))
 
 
 def test_every_reading_fits_the_recipes_that_it_concerns():
@@ -41,6 +47,16 @@ def test_recipes_are_in_the_order_of_the_study():
 def test_unknown_reading_names_the_nearest():
     with pytest.raises(SelectionError, match="Did you mean 'pool-after-1'"):
         find_reading("pool-after1")
+
+
+def test_reading_of_another_epoch_has_no_runs_to_make():
+    with pytest.raises(SelectionError, match="has no runs of its own"):
+        find_reading("last-epoch")
+
+
+def test_value_that_the_reading_sets_is_refused():
+    with pytest.raises(SelectionError, match=r"sets train\.momentum"):
+        choose_recipes([], READINGS["momentum-0.9"], {"train.momentum": 0.5})
 
 
 def test_reading_that_does_not_fit_a_recipe_is_an_error():
@@ -76,58 +92,6 @@ def test_unfinished_damaged_and_converted_runs_do_not_count():
     converted.write_environment(Environment(converted_from=ConvertedFrom(file="net.pt")))
     (converted.path / "history.csv").unlink()
     assert found("runs") == {}
-    assert find_same("runs", FIRST.with_values({"train.seed": 3})) is None
-
-
-def test_damaged_runs_are_named():
-    make_run("runs", seed=0)
-    (make_run("runs", seed=1).path / "metrics.json").unlink()
-    assert find_damaged("runs") == []
-    history, metrics, recipe = (make_run("runs", seed=seed) for seed in (2, 3, 4))
-    (history.path / "history.csv").write_text("nonsense")
-    metrics.metrics_path.write_text('{"broken')
-    (recipe.path / "recipe.toml").write_text("= nonsense")
-    problems = find_damaged("runs")
-    assert len(problems) == 3
-    for run in (history, metrics, recipe):
-        assert sum(run.name in problem for problem in problems) == 1
-
-
-def test_finished_run_goes_before_a_later_unfinished_one():
-    finished = make_run("runs")
-    unfinished = begin_run("runs")
-    assert find_same("runs", FIRST).name == finished.name
-    (finished.path / "metrics.json").unlink()
-    assert find_same("runs", FIRST).name == unfinished.name
-
-
-def test_run_that_cannot_go_on_is_passed_over():
-    no_checkpoint = make_run("runs")
-    (no_checkpoint.path / "metrics.json").unlink()
-    damaged = begin_run("runs")
-    (damaged.path / "history.csv").write_text("nonsense")
-    assert find_same("runs", FIRST) is None
-
-
-def test_trained_run_without_its_best_model_is_not_gone_on_with():
-    run = begin_run("runs")
-    history = make_history([1.0] * 25)
-    run.write_checkpoint(Checkpoint(history=history.rows, recipe=run.recipe.to_toml()))
-    assert run.status == "trained"
-    assert find_same("runs", FIRST) is None
-    run.best_path.touch()
-    assert find_same("runs", FIRST).name == run.name
-
-
-def test_finished_runs_that_are_not_their_recipe_are_named():
-    make_run("runs")
-    changed = make_run("runs", values={"train.learning_rate": 0.5})
-    make_run("runs", values={"data.dataset": "shapes"})
-    make_run("runs", values={"name": "mine", "train.learning_rate": 0.5})
-    (problem,) = find_changed("runs", set())
-    assert changed.name in problem
-    assert "recipe sgd-lr0.01 says: train.learning_rate was 0.01, is 0.5." in problem
-    assert find_changed("runs", {changed.path}) == []
 
 
 @pytest.mark.parametrize("key", ["best_epoch", "test.confusion", "test.per_class.0.count"])
@@ -147,29 +111,27 @@ def test_summary_gives_mean_deviation_and_range():
     for seed, best in enumerate((0.6, 0.7, 0.65)):
         make_run("runs", seed=seed, val_loss=[1.0] * 10 + [best] + [1.0] * 14)
     row = summarize(found("runs"))[0]
-    assert (row["recipe"], row["seeds"]) == ("sgd-lr0.01", [0, 1, 2])
-    loss, epoch = row["figures"][:2]
-    assert loss["quantity"] == "best_val_loss"
-    assert loss["reported"] == 0.678
-    assert loss["measured"]["mean"] == pytest.approx(0.65)
-    assert loss["measured"]["sd"] == pytest.approx(0.05)
-    assert (loss["measured"]["low"], loss["measured"]["high"]) == (0.6, 0.7)
-    assert loss["measured"]["num_seeds"] == 3
-    assert epoch["measured"]["mean"] == 11
-    classes = [figure["quantity"] for figure in row["figures"][4:]]
-    assert classes == [f"class {n}" for n in ("bird", "cat", "dog", "frog", "ship", "truck")]
+    assert (row.recipe, row.seeds) == ("sgd-lr0.01", (0, 1, 2))
+    loss, epoch = row.of_run[:2]
+    assert (loss.quantity, loss.reported) == (BEST_VAL_LOSS, 0.678)
+    assert loss.measured.mean == pytest.approx(0.65)
+    assert loss.measured.sd == pytest.approx(0.05)
+    assert (loss.measured.low, loss.measured.high, loss.measured.num_seeds) == (0.6, 0.7, 3)
+    assert (epoch.quantity, epoch.measured.mean) == (BEST_EPOCH, 11)
+    classes = [figure.quantity.class_name for figure in row.of_classes]
+    assert classes == ["bird", "cat", "dog", "frog", "ship", "truck"]
 
 
 def test_one_seed_has_no_deviation():
     make_run("runs")
-    assert summarize(found("runs"))[0]["figures"][0]["measured"]["sd"] is None
+    assert summarize(found("runs"))[0].of_run[0].measured.sd is None
 
 
 def test_other_images_than_cifar10_have_nothing_reported():
     make_run("runs", values={"data.dataset": "shapes"})
     recipes = [FIRST.with_values({"data.dataset": "shapes"})]
-    row = summarize(find_results("runs", DEFAULT, recipes))[0]
-    assert [figure["reported"] for figure in row["figures"]] == [None] * 4
+    (row,) = summarize(found("runs", recipes=recipes))
+    assert [figure.reported for figure in row.figures] == [None] * 4
 
 
 def test_spread_is_pooled_over_recipes_without_those_that_collapsed():
@@ -177,7 +139,7 @@ def test_spread_is_pooled_over_recipes_without_those_that_collapsed():
         make_run("runs", seed=seed, val_loss=[best] * 25)
         make_run("runs", "adam-lr0.001", seed=seed, val_loss=[best + 0.3] * 50)
         collapse(make_run("runs", "adam-lr0.1", seed=seed, val_loss=[2.3 + seed] * 50))
-    spread = spread_of(found("runs"), "best_val_loss")
+    spread = spread_of(found("runs"), BEST_VAL_LOSS)
     assert spread.df == 2
     assert spread.sd == pytest.approx(np.std([0.6, 0.7], ddof=1))
 
@@ -185,7 +147,7 @@ def test_spread_is_pooled_over_recipes_without_those_that_collapsed():
 def test_spread_of_classes_is_pooled_over_all_ten():
     make_run("runs", seed=0)
     make_run("runs", seed=1, accuracies={"cat": 0.6})
-    spread = spread_of(found("runs"), "class dog")
+    spread = spread_of(found("runs"), class_accuracy("dog"))
     assert spread.df == 10
     # As multiples of sqrt(p (1 - p)): a weak class varies more than a strong one.
     assert spread.sd == pytest.approx(np.sqrt(0.2**2 / 2 / 10 / (0.7 * 0.3)))
@@ -193,30 +155,30 @@ def test_spread_of_classes_is_pooled_over_all_ten():
 
 def test_without_two_seeds_there_is_no_spread():
     make_run("runs")
-    assert spread_of(found("runs"), "accuracy") is None
+    assert spread_of(found("runs"), ACCURACY) is None
 
 
 def test_another_epoch_is_read_off_the_history():
     make_run("runs", val_loss=list(np.linspace(1.0, 0.4, 25)), loss=list(np.linspace(2, 1, 25)))
     sixth, last = (found("runs", name)["sgd-lr0.01"][0] for name in ("epoch-6", "last-epoch"))
-    assert sixth.value("best_val_loss") == pytest.approx(np.linspace(1.0, 0.4, 25)[5])
-    assert sixth.value("train_loss") == pytest.approx(np.linspace(2, 1, 25)[5])
-    assert last.value("best_val_loss") == pytest.approx(0.4)
-    assert last.value("accuracy") == 0.7  # of the validation images
-    assert last.value("class cat") is None
-    assert last.value("best_epoch") is None
+    assert sixth.value(BEST_VAL_LOSS) == pytest.approx(np.linspace(1.0, 0.4, 25)[5])
+    assert sixth.value(TRAIN_LOSS) == pytest.approx(np.linspace(2, 1, 25)[5])
+    assert last.value(BEST_VAL_LOSS) == pytest.approx(0.4)
+    assert last.value(ACCURACY) == 0.7  # of the validation images
+    assert last.value(class_accuracy("cat")) is None
+    assert last.value(BEST_EPOCH) is None
 
 
 def test_training_loss_of_the_best_epoch_is_read_off_the_history():
     val_loss = [1.0] * 9 + [0.5] + [1.0] * 15
     make_run("runs", val_loss=val_loss, loss=list(np.linspace(2, 1, 25)))
     result = found("runs", "train-at-best")["sgd-lr0.01"][0]
-    assert result.value("train_loss") == pytest.approx(np.linspace(2, 1, 25)[9])
-    assert result.value("best_val_loss") is None
+    assert result.value(TRAIN_LOSS) == pytest.approx(np.linspace(2, 1, 25)[9])
+    assert result.value(BEST_VAL_LOSS) is None
 
 
 def test_epoch_beyond_the_end_is_not_known():
     make_run("runs", values={"train.epochs": 3})
     recipes = [FIRST.with_values({"train.epochs": 3})]
-    result = find_results("runs", READINGS["epoch-6"], recipes)["sgd-lr0.01"][0]
-    assert result.value("best_val_loss") is None
+    result = found("runs", "epoch-6", recipes)["sgd-lr0.01"][0]
+    assert result.value(BEST_VAL_LOSS) is None
