@@ -59,15 +59,14 @@ def reproduce(
 ) -> None:
     """Run all recipes, each with several seeds, and show them beside what the study reported.
 
-    Runs that are there are not repeated, and unfinished ones go on: stop it at any time, and give
-    the same command again. At the end report.html in the directory of the runs shows them all.
+    Finished runs are not repeated, and unfinished ones go on: you can stop at any time and give the
+    same command again. At the end, report.html in the directory of the runs shows all of them.
     """
     from kerascnn.backend import require_backend
     from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.cli.run import interruptible, with_absolute_folder
     from kerascnn.study.readings import choose_recipes, find_reading
     from kerascnn.study.reproduce import Reproduction, parse_seeds
-    from kerascnn.study.results import summarize
 
     chosen, wanted = find_reading(reading), parse_seeds(seeds)
     values = _parse_settings(set_, {"data.dataset": dataset, "train.epochs": epochs})
@@ -78,16 +77,7 @@ def reproduce(
         load_with_progress(name, data_dir)
     with interruptible(f"the same command goes on with what is in {runs_dir}"):
         _show_making(work, jobs)
-    results = work.results()
-    rows = summarize(results)
-    audited = _audit(runs_dir, data_dir) if rows and not values else None
-    if json:
-        _print_end(rows, audited, work)
-    else:
-        _show_end(rows, audited, runs_dir)
-    if rows:
-        runs = [result.run for found in results.values() for result in found]
-        write_report(runs, runs_dir / "report.html", audited, data_dir)
+    _show_results(work, is_study=not values, json=json)
     if work.failed:
         raise typer.Exit(1)
 
@@ -100,7 +90,7 @@ def audit(
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Say of every statement of the study whether it holds, by the finished runs that are there."""
+    """Say for every statement of the study whether it holds, judged by the finished runs."""
     from kerascnn.errors import RunError
     from kerascnn.show.study_tables import describe_counts, table_audit, tables_readings
     from kerascnn.study.finding import choose_verdicts
@@ -155,7 +145,29 @@ def _show_making(work: Reproduction, num_jobs: int) -> None:
         display.close()
 
 
-def _show_end(rows: list[StudyRow], audited: Audit | None, runs_dir: Path) -> None:
+def _show_results(work: Reproduction, is_study: bool, json: bool) -> None:
+    """Show what the runs gave, and what of the study holds where they are the study's."""
+    from kerascnn.study.results import summarize
+
+    results = work.results()
+    rows = summarize(results)
+    audited = _audit(work.runs_dir, work.data_dir) if rows and is_study else None
+    if json:
+        print_json(
+            {
+                "results": [row.model_dump(mode="json") for row in rows],
+                "audit": audited and audited.model_dump(mode="json"),
+                "failed": [job.name for job in work.failed],
+            }
+        )
+    else:
+        _print_tables(rows, audited, work.runs_dir)
+    if rows:
+        runs = [result.run for found in results.values() for result in found]
+        write_report(runs, work.runs_dir / "report.html", audited, work.data_dir)
+
+
+def _print_tables(rows: list[StudyRow], audited: Audit | None, runs_dir: Path) -> None:
     from kerascnn.show.study_tables import describe_counts, table_study, table_study_classes
 
     if rows:
@@ -165,13 +177,3 @@ def _show_end(rows: list[StudyRow], audited: Audit | None, runs_dir: Path) -> No
     if audited:
         out.print(describe_counts(audited.counts))
         remark(f"`kerascnn audit --runs-dir {runs_dir}` says which, and why.")
-
-
-def _print_end(rows: list[StudyRow], audited: Audit | None, work: Reproduction) -> None:
-    print_json(
-        {
-            "results": [row.model_dump(mode="json") for row in rows],
-            "audit": audited and audited.model_dump(mode="json"),
-            "failed": [job.name for job in work.failed],
-        }
-    )

@@ -23,6 +23,7 @@ from kerascnn.page.explorer import MOST_FILTERS, MOST_FILTERS_OF_ONE, explore
 from kerascnn.page.measured import Measured, augments, describe_run, identify, read_measured
 from kerascnn.page.pictures import Album, place_in
 from kerascnn.page.render import render
+from kerascnn.records.study import Audit
 from kerascnn.run import Run
 from kerascnn.run.files import write_whole
 
@@ -37,7 +38,7 @@ Augmented = Mapping[str, tuple[np.ndarray, np.ndarray]]
 def write_page(
     runs: Sequence[Run],
     path: str | Path,
-    audit: dict[str, object] | None = None,
+    audit: Audit | None = None,
     augmented: Augmented | None = None,
     data_dir: str | Path | None = None,
     pictures: bool = True,
@@ -47,7 +48,7 @@ def write_page(
     Args:
         runs: evaluated runs; with several, the first of each recipe is shown in full.
         path: the file.
-        audit: the study's claims and verdicts on them: `readings`, `counts` and `claims`.
+        audit: what holds of the study, as `kerascnn.audit` or its `--json` gives it.
         augmented: from the name of a run to training images, uint8 (num_images, height, width, 3),
             and draws of their augmentation, (num_images, num_draws, height, width, 3), 0 to 255.
         data_dir: see `load_dataset`.
@@ -67,7 +68,7 @@ def write_page(
 
 def gather(
     runs: Sequence[Run],
-    audit: dict[str, object] | None,
+    audit: Audit | None,
     augmented: Augmented,
     data_dir: str | Path | None,
     pictures: bool,
@@ -95,7 +96,7 @@ def gather(
         "run_values": {run["id"]: _run_values(run) for run in shown},
         "class_tables": comparison.describe_classes(groups),
         "paired": comparison.describe_pairs(groups),
-        "audit": audit,
+        "audit": audit and Audit.model_validate(audit),
         "sheets": album.sheets(),
         "has_pictures": pictures,
     }

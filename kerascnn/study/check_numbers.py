@@ -25,7 +25,7 @@ from kerascnn.study.evidence import Check, Evidence
 from kerascnn.study.finding import Finding, seeds
 from kerascnn.study.results import class_scale
 
-# By what test accuracy differs between two recipes.
+# Test accuracy of one recipe less that of another.
 GAIN = Quantity("gain", Unit.SHARE_DIFFERENCE)
 # Half of the last digit that the study gives; the gap is a difference of two such numbers.
 ROUNDING = {Unit.LOSS: 0.0005, Unit.LOSS_DIFFERENCE: 0.001, Unit.SHARE: 0.005}

@@ -109,7 +109,7 @@ def find_reading(name: str) -> Reading:
         )
     if not READINGS[name].has_own_runs:
         raise SelectionError(
-            f"Reading '{name}' has no runs of its own: `kerascnn audit` reads it off the others'."
+            f"Reading '{name}' has no runs of its own: `kerascnn audit` reads it off other runs."
         )
     return READINGS[name]
 

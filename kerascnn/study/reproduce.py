@@ -112,7 +112,7 @@ class Reproduction:
 
     @property
     def failed(self) -> list[Job]:
-        """Jobs that did not end well."""
+        """Jobs that failed."""
         return [job for job in self.jobs if job.state == "failed"]
 
     def make(self, num_jobs: int = 1, watch: Callable[[Reproduction], object] = id) -> None:
@@ -173,7 +173,7 @@ class Reproduction:
         return job
 
     def _fill(self, num_jobs: int) -> bool:
-        """Start what there is room for; whether anything is left to wait for."""
+        """Start as many as there is room for; gives whether anything is left to wait for."""
         for index, job in enumerate(self.jobs):
             if len(self._running) >= num_jobs or job.state != "waiting":
                 continue
@@ -202,7 +202,7 @@ class Reproduction:
             job.state, job.message = ("failed", _why(status, said)) if status else ("done", "")
 
     def _stop(self) -> None:
-        """Have what still runs store its state and end."""
+        """Let each process that still runs store its state and end."""
         for process in self._running.values():
             process.popen.terminate()
         for index, process in self._running.items():

@@ -148,7 +148,7 @@ def spread_of(results: Results, quantity: Quantity) -> Spread | None:
 
 
 def class_scale(share: float) -> float:
-    """By what the accuracies of classes vary: sqrt(p (1 - p)), a weak class more than a strong."""
+    """How far the accuracy of a class varies: sqrt(p (1 - p)), a weak class more than a strong."""
     return math.sqrt(max(share * (1 - share), 0.01))
 
 

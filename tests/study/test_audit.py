@@ -9,6 +9,7 @@ import pytest
 from made.runs import NAMES, collapse, make_run
 
 from kerascnn.data import load_dataset
+from kerascnn.page import write_page
 from kerascnn.recipe import list_recipes, load_recipe
 from kerascnn.records.quantity import ACCURACY
 from kerascnn.records.study import Verdict
@@ -120,6 +121,13 @@ def test_audit_can_be_read_like_the_dict_of_version_0_1():
     found = audit("runs")
     assert found["claims"][0]["verdict"] == "not checkable"
     assert found["counts"]["the study contradicts itself"] == 5
+
+
+def test_audit_that_was_stored_as_json_can_be_shown_on_a_page():
+    two_seeds(FIRST)
+    stored = json.loads(audit("runs").model_dump_json())
+    page = write_page(list_runs("runs"), "page.html", stored, pictures=False).read_text("utf-8")
+    assert f"{len(CLAIMS)} statements of the study" in page
 
 
 def test_each_file_of_a_run_is_read_once(monkeypatch):
