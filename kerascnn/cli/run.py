@@ -24,6 +24,7 @@ from kerascnn.cli.options import (
 )
 from kerascnn.cli.output import err, remark
 from kerascnn.errors import Terminated, TrainingInterrupted
+from kerascnn.show.words import counted
 
 
 def run(
@@ -164,7 +165,7 @@ def _show_training(recipe, train: Callable):
     display = TrainingDisplay(err, recipe.train.batch_size)
 
     def started(run):
-        count = "1 epoch" if recipe.train.epochs == 1 else f"{recipe.train.epochs} epochs"
+        count = counted(recipe.train.epochs, "epoch")
         title = f"{recipe.name} on {recipe.data.dataset}, {count}"
         done = len(run.read_history())
         going_on = f" after epoch {done}" if done else ""

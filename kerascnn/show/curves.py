@@ -22,6 +22,7 @@ from kerascnn.show.style import (
     require,
     style,
 )
+from kerascnn.show.words import counted
 
 # A loss beyond this many times the upper quartile would flatten the rest of its curve.
 CLIP_FACTOR = 5
@@ -123,7 +124,7 @@ def _mark_unseen(axes, epochs, values, top, color, name, size):
     above = values > top
     if not above.any():
         return
-    count = _count(int(above.sum()), "epoch")
+    count = counted(int(above.sum()), "epoch")
     axes.plot(
         epochs[above],
         np.full(above.sum(), 0.975),
@@ -217,7 +218,3 @@ def _view_top(values, reported):
         typical = np.percentile(values, 75, method="lower")
         values = values[values <= max(CLIP_FACTOR * typical, values.min())]
     return 1.1 * max([*values, *reported]) or 1.0
-
-
-def _count(number, noun):
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

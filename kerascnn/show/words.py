@@ -24,6 +24,18 @@ def cell(text: str) -> str:
     return escape(visible(text))
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are: `1 epoch`, `3 epochs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def time_in_words(seconds: float) -> str:
+    """How long something took, in one unit: `40 seconds`, `12 minutes`, `2.5 hours`."""
+    if seconds < 90:
+        return counted(round(seconds), "second")
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
 def build_table(title: str) -> Table:
     return Table(title=Text(visible(title)), title_justify="left", title_style="bold")
 
