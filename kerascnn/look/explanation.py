@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerascnn.errors import SelectionError
+from kerascnn.look.images import Shown
 from kerascnn.look.kernels import GRAY, describe_kernel
 from kerascnn.look.scores import Survey, highest
 from kerascnn.records.filters import (
@@ -52,6 +53,18 @@ def image_properties(images: np.ndarray) -> dict[str, np.ndarray]:
     """
     parts = [_properties_of(images[start : start + 500]) for start in range(0, len(images), 500)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+_kept_properties: dict[tuple[str, tuple[int, ...]], dict[str, np.ndarray]] = {}
+
+
+def image_properties_of(shown: Shown) -> dict[str, np.ndarray]:
+    """`image_properties` of the images shown, measured once for many networks that see them."""
+    key = shown.source, shown.images.shape
+    if key not in _kept_properties:
+        _kept_properties.clear()  # one set of images is seen by many, and then the next
+        _kept_properties[key] = image_properties(shown.images)
+    return _kept_properties[key]
 
 
 def top_images(scores: np.ndarray) -> np.ndarray:

@@ -169,7 +169,6 @@ class FirstLayers:
 
     def __init__(self, data_dir: Path | None = None):
         self.data_dir = data_dir
-        self._of = None
 
     def trained(self, run: Run) -> Layer:
         """The layer of a run, measured where the run does not keep it yet.
@@ -200,6 +199,5 @@ class FirstLayers:
         return layers
 
     def _layer(self, shown: Shown, scores: np.ndarray) -> Layer:
-        if self._of is None or self._of[0] != shown.source:
-            self._of = shown.source, filters.image_properties(shown.images)
-        return Layer(scores, self._of[1], shown.labels, shown.class_names)
+        properties = filters.image_properties_of(shown)
+        return Layer(scores, properties, shown.labels, shown.class_names)
