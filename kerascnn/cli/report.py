@@ -97,7 +97,7 @@ def _audit(runs: list, runs_dir: Path, data_dir: Path | None) -> dict | None:
 
 def _augment(runs: list, data_dir: Path | None) -> dict:
     """Training images of each run that augments, and draws of its augmentation."""
-    from kerascnn.page.measured import augments
+    from kerascnn.page.shown_run import augments
 
     chosen = [run for run in runs if run.is_evaluated and augments(run.recipe)]
     if not chosen:

@@ -6,57 +6,144 @@ Places and not pixels: a page draws them at any width, with letters of one size.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kerascnn.records.quantity import Quantity, Unit
 
 # What lies beyond so many medians is cut off: a first epoch may be off by thousands.
 MOST_MEDIANS = 3
 
 
+@dataclass(frozen=True)
+class Series:
+    """One curve.
+
+    Attributes:
+        name: what the legend calls it.
+        values: a number an epoch.
+        style: `main`, `quiet` or `seed`, as the style sheet draws it.
+        color: number of its color; None where the style has one.
+        is_dashed: whether its color belongs to another curve, too.
+    """
+
+    name: str
+    values: Sequence[float]
+    style: str = "main"
+    color: int | None = None
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves of values over epochs, which count from 1.
+
+    Attributes:
+        id: of the element.
+        title: what the values are.
+        quantity: writes a value.
+        series: at least one.
+        low, high: ends of the axis of values.
+        y_ticks: values to write beside that axis.
+        is_cut: whether higher values are cut off.
+        best_epoch: is marked on the last curve.
+        reported: a value to draw a line at.
+    """
+
+    id: str
+    title: str
+    quantity: Quantity
+    series: tuple[Series, ...]
+    low: float
+    high: float
+    y_ticks: tuple[float, ...]
+    is_cut: bool
+    best_epoch: int | None = None
+    reported: float | None = None
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the longest curve."""
+        return max(len(each.values) for each in self.series)
+
+    @property
+    def x_ticks(self) -> list[int]:
+        """Epochs to write below the plot."""
+        steps = map(int, round_steps(1, self.num_epochs))
+        return sorted({1, *(step for step in steps if 1 < step <= self.num_epochs)})
+
+    @property
+    def best_value(self) -> float:
+        """The value of the best epoch."""
+        return self.series[-1].values[self.best_epoch - 1]
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are fractions, which are written in percent."""
+        return self.quantity.unit is Unit.SHARE
+
+    @property
+    def summary(self) -> str:
+        """A sentence about each curve."""
+        return " ".join(map(self._summarize, self.series))
+
+    def x(self, epoch: int) -> float:
+        """Place of an epoch, from the left."""
+        return round(100 * (epoch - 1) / max(1, self.num_epochs - 1), 3)
+
+    def y(self, value: float) -> float:
+        """Place of a value, from the top."""
+        return round(100 * (self.high - value) / (self.high - self.low), 3)
+
+    def path(self, series: Series) -> str:
+        """The line of a curve, as SVG writes it."""
+        # A point that is cut off stays so near above the frame that its line is seen to leave it.
+        points = (
+            f"{self.x(epoch):.5g} {max(-50, self.y(value)):.5g}"
+            for epoch, value in enumerate(series.values, start=1)
+        )
+        return "M" + "L".join(points) + "h0.01"
+
+    def write_tick(self, value: float) -> str:
+        """A round value as it stands beside the axis."""
+        return f"{100 * value:.4g} %" if self.is_share else f"{value:.6g}"
+
+    def for_script(self) -> dict[str, object]:
+        """What the page's script needs."""
+        return {
+            "is_share": self.is_share,
+            "num_epochs": self.num_epochs,
+            "low": self.low,
+            "high": self.high,
+            "series": [
+                {"name": each.name, "values": [round(value, 5) for value in each.values]}
+                for each in self.series
+            ],
+        }
+
+    def _summarize(self, series: Series) -> str:
+        values, write = series.values, self.quantity.write
+        return (
+            f"{series.name}: from {write(values[0])} in the first to {write(values[-1])} in the "
+            f"last of {len(values)} epochs, between {write(min(values))} and {write(max(values))}."
+        )
+
+
 def build_chart(
     identity: str,
     title: str,
-    series: list[dict[str, object]],
-    form: str = ".3f",
-    best: dict[str, object] | None = None,
+    quantity: Quantity,
+    series: Sequence[Series],
+    best_epoch: int | None = None,
     reported: float | None = None,
-) -> dict[str, object]:
-    """Curves of values over epochs, which count from 1.
-
-    Args:
-        identity: of the element.
-        title: what the values are.
-        series: `name`, `values` (a float an epoch) and what tells how to draw it.
-        form: how values are written.
-        best: `series` (its index) and `epoch`, to mark.
-        reported: a value to draw a line at.
-
-    Returns:
-        `series` with `path` added, `x_ticks` and `y_ticks` (`place` and `text`), `best` and
-        `reported` with places, `num_epochs`, `low`, `high`, and `summary`, a sentence about each
-        curve.
-    """
-    num_epochs = max(len(each["values"]) for each in series)
-    low, high, is_cut = _bounds([each["values"] for each in series], reported)
-    ticks = round_steps(low, high)
+) -> Chart:
+    """A chart with an axis that fits its curves; for the arguments see `Chart`."""
+    low, high, is_cut = _bounds([each.values for each in series], reported)
+    ticks = tuple(round_steps(low, high))
     low, high = min(low, ticks[0]), max(high, ticks[-1])
-    return {
-        "id": identity,
-        "title": title,
-        "form": form,
-        "num_epochs": num_epochs,
-        "low": low,
-        "high": high,
-        "series": [
-            each | {"path": _path(each["values"], num_epochs, low, high)} for each in series
-        ],
-        "x_ticks": [{"place": _along(e, num_epochs), "text": str(e)} for e in _epochs(num_epochs)],
-        "y_ticks": [{"place": _up(t, low, high), "text": f"{t:.6g}"} for t in ticks],
-        "best": best and _mark_best(best, series, num_epochs, low, high, form),
-        "reported": None
-        if reported is None
-        else {"place": _up(reported, low, high), "text": format(reported, form)},
-        "is_cut": is_cut,
-        "summary": " ".join(_summarize(each, form) for each in series),
-    }
+    return Chart(
+        identity, title, quantity, tuple(series), low, high, ticks, is_cut, best_epoch, reported
+    )
 
 
 def round_steps(low: float, high: float, most: int = 5) -> list[float]:
@@ -69,7 +156,9 @@ def round_steps(low: float, high: float, most: int = 5) -> list[float]:
     return [round(number * step, 10) for number in range(first, last + 1)]
 
 
-def _bounds(columns: list[list[float]], reported: float | None) -> tuple[float, float, bool]:
+def _bounds(
+    columns: Sequence[Sequence[float]], reported: float | None
+) -> tuple[float, float, bool]:
     values = sorted(value for column in columns for value in column)
     low, high, median = values[0], values[-1], values[len(values) // 2]
     limit = abs(median) * MOST_MEDIANS
@@ -80,42 +169,3 @@ def _bounds(columns: list[list[float]], reported: float | None) -> tuple[float, 
     if high - low < 1e-6 * abs(high) + 1e-9:  # a curve that is level has some room, too
         low, high = low - 0.1 * abs(low) - 0.01, high + 0.1 * abs(high) + 0.01
     return low, high, is_cut
-
-
-def _path(values: list[float], num_epochs: int, low: float, high: float) -> str:
-    # A point that is cut off stays so near above the frame that its line is seen to leave it.
-    points = (
-        f"{_along(epoch, num_epochs):.5g} {max(-50, 100 - _up(value, low, high)):.5g}"
-        for epoch, value in enumerate(values, start=1)
-    )
-    return "M" + "L".join(points) + "h0.01"
-
-
-def _along(epoch: int, num_epochs: int) -> float:
-    return round(100 * (epoch - 1) / max(1, num_epochs - 1), 3)
-
-
-def _up(value: float, low: float, high: float) -> float:
-    return round(100 * (value - low) / (high - low), 3)
-
-
-def _epochs(num_epochs: int) -> list[int]:
-    steps = [int(step) for step in round_steps(1, num_epochs) if 1 < step <= num_epochs]
-    return sorted({1, *steps}) if num_epochs > 1 else [1]
-
-
-def _mark_best(best, series, num_epochs, low, high, form) -> dict[str, object]:
-    value = series[best["series"]]["values"][best["epoch"] - 1]
-    return best | {
-        "x": _along(best["epoch"], num_epochs),
-        "y": 100 - _up(value, low, high),
-        "text": format(value, form),
-    }
-
-
-def _summarize(series: dict[str, object], form: str) -> str:
-    values = series["values"]
-    return (
-        f"{series['name']}: from {values[0]:{form}} in the first to {values[-1]:{form}} in the "
-        f"last of {len(values)} epochs, between {min(values):{form}} and {max(values):{form}}."
-    )

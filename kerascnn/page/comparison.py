@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from kerascnn.errors import RunError
 from kerascnn.evaluation.compare import compare
-from kerascnn.evaluation.metrics import collapsed_class, describe_seeds
-from kerascnn.page.charts import build_chart
+from kerascnn.evaluation.metrics import describe_seeds
+from kerascnn.page.charts import Chart, Series, build_chart
 from kerascnn.page.measured import Measured
+from kerascnn.records.quantity import Quantity, Unit
+from kerascnn.records.run import Collapse, ComparedClass, SeedSummary
 
 # So many recipes have a color of their own; those after them are dashed.
 NUM_COLORS = 6
@@ -46,10 +49,78 @@ class Group:
     @property
     def has_collapsed(self) -> bool:
         """Whether each of its runs calls nearly everything one class."""
-        return all(collapsed_class(run.confusion) is not None for run in self.runs)
+        diagnoses = (run.evaluation.diagnosis for run in self.runs)
+        return all(any(isinstance(found, Collapse) for found in each) for each in diagnoses)
+
+    @property
+    def accuracy(self) -> SeedSummary:
+        """Test accuracy over its runs."""
+        return describe_seeds([run.evaluation.test.accuracy for run in self.runs])
+
+    @property
+    def val_loss(self) -> SeedSummary:
+        """Best validation loss over its runs that have a history."""
+        losses = (run.evaluation.best_val_loss for run in self.runs)
+        return describe_seeds([loss for loss in losses if loss is not None])
+
+    @property
+    def reported_accuracy(self) -> float | None:
+        """The test accuracy that the study reported."""
+        return self.runs[0].evaluation.reported.accuracy
+
+    @property
+    def reported_val_loss(self) -> float | None:
+        """The best validation loss that the study reported."""
+        return self.runs[0].evaluation.reported.best_val_loss
 
 
-def group_runs(runs: list[Measured]) -> list[Group]:
+@dataclass(frozen=True)
+class ClassCell:
+    """Mean accuracy of a recipe in one class.
+
+    Attributes:
+        accuracy: a fraction.
+        behind: it less the best of the row; None where the recipe's runs have collapsed.
+    """
+
+    accuracy: float
+    behind: float | None
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Recipes of one set of classes.
+
+    Attributes:
+        groups: a column each.
+        rows: from the name of a class to its cells; the last row is `overall`.
+    """
+
+    groups: list[Group]
+    rows: list[tuple[str, list[ClassCell]]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Runs on the same test images, two at a time.
+
+    Attributes:
+        runs: what to call each.
+        rows: from `A-B`, places in `runs`, to all classes and, last, `overall`.
+        best: the pair of the two most accurate.
+    """
+
+    runs: list[str]
+    rows: dict[str, list[ComparedClass]]
+    best: str
+
+    def for_script(self) -> dict[str, object]:
+        """What the page's script needs."""
+        rows = {pair: [row.model_dump() for row in rows] for pair, rows in self.rows.items()}
+        return {"runs": self.runs, "pairs": rows}
+
+
+def group_runs(runs: Sequence[Measured]) -> list[Group]:
     """Runs by recipe, in the order of the first run of each."""
     groups: dict[str, Group] = {}
     for measured in runs:
@@ -64,49 +135,41 @@ def group_runs(runs: list[Measured]) -> list[Group]:
     return found
 
 
-def describe_groups(groups: list[Group]) -> list[dict[str, object]]:
-    """A row a recipe: means over its seeds, their spread, and what was reported."""
-    return [
-        {
-            "label": group.label,
-            "color": group.color,
-            "runs": [{"id": run.identity, "seed": run.recipe.train.seed} for run in group.runs],
-            "accuracy": describe_seeds([run.accuracy for run in group.runs]),
-            "reported": group.runs[0].reported("accuracy"),
-            "val_loss": describe_seeds(
-                [min(r.history["val_loss"]) for r in group.runs if r.best_epoch]
-            ),
-            "reported_val_loss": group.runs[0].reported("best_val_loss"),
-        }
+def build_charts(groups: Sequence[Group]) -> list[Chart]:
+    """Charts of validation loss and accuracy, a curve a run; none where no run has a history."""
+    quantities = (
+        ("Validation loss", Quantity("val_loss", Unit.LOSS)),
+        ("Validation accuracy", Quantity("val_accuracy", Unit.SHARE)),
+    )
+    curves = [
+        (group, place, run)
         for group in groups
+        for place, run in enumerate(group.runs)
+        if len(run.history)
+    ]
+    if not curves:
+        return []
+    return [
+        build_chart(
+            f"all-{quantity.name}",
+            title,
+            quantity,
+            [
+                Series(
+                    name=group.label + _seed_of(run, group),
+                    values=getattr(run.history, quantity.name),
+                    style="main" if place == 0 else "seed",
+                    color=group.color,
+                    is_dashed=group.is_dashed,
+                )
+                for group, place, run in curves
+            ],
+        )
+        for title, quantity in quantities
     ]
 
 
-def describe_curves(groups: list[Group]) -> list[dict[str, object]]:
-    """Charts of validation loss and accuracy, a curve a run; none where no run has a history."""
-    charts = []
-    for key, title, form in (
-        ("val_loss", "Validation loss", ".3f"),
-        ("val_accuracy", "Validation accuracy", ".1%"),
-    ):
-        series = [
-            {
-                "name": group.label + _seed_of(run, group),
-                "values": run.history[key],
-                "style": "main" if place == 0 else "seed",
-                "color": group.color,
-                "is_dashed": group.is_dashed,
-            }
-            for group in groups
-            for place, run in enumerate(group.runs)
-            if run.best_epoch
-        ]
-        if series:
-            charts.append(build_chart(f"all-{key}", title, series, form))
-    return charts
-
-
-def describe_classes(groups: list[Group]) -> list[dict[str, object]]:
+def tabulate_classes(groups: Sequence[Group]) -> list[ClassTable]:
     """Mean accuracy of each class and recipe, a table for each set of classes.
 
     What calls everything one class is not compared with: it has all of that class right.
@@ -114,48 +177,31 @@ def describe_classes(groups: list[Group]) -> list[dict[str, object]]:
     tables = []
     for names in dict.fromkeys(group.runs[0].class_names for group in groups):
         chosen = [group for group in groups if group.runs[0].class_names == names]
-        means = np.array([_mean_by_class(group) for group in chosen])
+        means = np.array([[*_mean_by_class(group), group.accuracy.mean] for group in chosen])
         collapsed = np.array([group.has_collapsed for group in chosen])
-        rows = [{"name": n, "cells": _cells(means[:, i], collapsed)} for i, n in enumerate(names)]
-        overall = np.array([np.mean([run.accuracy for run in group.runs]) for group in chosen])
-        rows.append({"name": "overall", "cells": _cells(overall, collapsed)})
-        heads = [{"label": group.label, "color": group.color} for group in chosen]
-        tables.append({"heads": heads, "rows": rows})
+        columns = zip((*names, "overall"), means.T, strict=True)
+        tables.append(ClassTable(chosen, [(name, _cells(row, collapsed)) for name, row in columns]))
     return tables
 
 
-def describe_pairs(groups: list[Group]) -> dict[str, object] | None:
-    """Comparisons of the first runs of recipes, two at a time, where they fit; None without any.
-
-    Returns:
-        `runs` (`name` of each), `pairs`, from `A-B` to rows of `name`, `a`, `b`, `difference`,
-        `p_value` and `exceeds_chance`, the last for all images, and `best`, the pair of the two
-        most accurate.
-    """
-    runs = [group.runs[0] for group in groups][:MOST_PAIRED]
+def compare_pairs(groups: Sequence[Group]) -> Pairs | None:
+    """Comparisons of the first runs of recipes, where they fit; None without any."""
+    chosen = list(groups)[:MOST_PAIRED]
+    runs = [group.runs[0] for group in chosen]
     pairs = {}
     for a, b in combinations(range(len(runs)), 2):
         try:
             found = compare(runs[a].run, runs[b].run)
         except RunError:  # not the same test images
             continue
-        names = [*runs[a].class_names, "overall"]
-        rows = [*found.per_class, found.overall]
-        pairs[f"{a}-{b}"] = [
-            {"name": name, **{key: getattr(row, key) for key in _KEPT}}
-            for name, row in zip(names, rows, strict=True)
-        ]
-    names = [
-        f"{group.label}, seed {run.recipe.train.seed}"
-        for group, run in zip(groups, runs, strict=False)
-    ]
+        named = zip(runs[a].class_names, found.per_class, strict=True)
+        rows = [row.model_copy(update={"name": name}) for name, row in named]
+        pairs[f"{a}-{b}"] = [*rows, found.overall]
     if not pairs:
         return None
-    best = max(pairs, key=lambda pair: pairs[pair][-1]["a"] + pairs[pair][-1]["b"])
-    return {"runs": names, "pairs": pairs, "best": best}
-
-
-_KEPT = ("a", "b", "difference", "p_value", "exceeds_chance")
+    names = [f"{group.label}, seed {group.runs[0].recipe.train.seed}" for group in chosen]
+    best = max(pairs, key=lambda pair: pairs[pair][-1].a + pairs[pair][-1].b)
+    return Pairs(names, pairs, best)
 
 
 def _settings_of(measured: Measured) -> dict[str, object]:
@@ -168,7 +214,7 @@ def _settings_of(measured: Measured) -> dict[str, object]:
     return flat | {"data.dataset": measured.dataset}
 
 
-def _distinction(group: Group, alike: list[Group]) -> str:
+def _distinction(group: Group, alike: Sequence[Group]) -> str:
     settings = [_settings_of(other.runs[0]) for other in alike]
     keys = [key for key in settings[0] if len({repr(each[key]) for each in settings}) > 1]
     own = _settings_of(group.runs[0])
@@ -184,14 +230,13 @@ def _seed_of(run: Measured, group: Group) -> str:
 
 
 def _mean_by_class(group: Group) -> list[float]:
-    confusions = [run.confusion for run in group.runs]
-    shares = [np.diag(each) / np.maximum(1, each.sum(axis=1)) for each in confusions]
-    return np.mean(shares, axis=0).tolist()
+    tables = [run.evaluation.test.per_class for run in group.runs]
+    return np.mean([[row.accuracy or 0.0 for row in rows] for rows in tables], axis=0).tolist()
 
 
-def _cells(values: np.ndarray, collapsed: np.ndarray) -> list[dict[str, object]]:
-    highest = values[~collapsed].max(initial=0.0)
+def _cells(accuracies: np.ndarray, collapsed: np.ndarray) -> list[ClassCell]:
+    highest = accuracies[~collapsed].max(initial=0.0)
     return [
-        {"value": float(value), "behind": None if out else float(value - highest)}
-        for value, out in zip(values, collapsed, strict=True)
+        ClassCell(float(accuracy), None if is_out else float(accuracy - highest))
+        for accuracy, is_out in zip(accuracies, collapsed, strict=True)
     ]

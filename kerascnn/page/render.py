@@ -1,21 +1,71 @@
-"""Plain data to HTML, through the templates of this package."""
+"""What a page shows, and how it becomes HTML, through the templates of this package."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from kerascnn.page.charts import Chart
+from kerascnn.page.comparison import ClassTable, Group, Pairs
+from kerascnn.page.pictures import Sheet
+from kerascnn.page.shown_run import ShownRun
+from kerascnn.records import quantity
+from kerascnn.show.words import counted
+
 HERE = Path(__file__).parent
-MISSING = "–"
 
 
-def render(content: dict[str, object]) -> str:
-    """The whole page.
+@dataclass(frozen=True)
+class Content:
+    """Everything that a page shows; text in it is escaped, wherever it comes from.
 
-    Args:
-        content: see `kerascnn.page.gather`; text in it is escaped, wherever it comes from.
+    Attributes:
+        runs: those shown in full.
+        groups: all runs, by recipe.
+        charts: curves of all runs; none on the page of a single run.
+        class_tables: recipes by class.
+        pairs: runs two at a time; None where no two can be compared.
+        audit: the study's claims and verdicts on them, see `write_page`.
+        sheets: what pictures are places in.
+        has_pictures: whether test images and filters are shown.
     """
+
+    runs: list[ShownRun]
+    groups: list[Group]
+    charts: list[Chart]
+    class_tables: list[ClassTable]
+    pairs: Pairs | None
+    audit: dict[str, object] | None
+    sheets: list[Sheet]
+    has_pictures: bool
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs there are, also those not shown in full."""
+        return sum(len(group.runs) for group in self.groups)
+
+    @property
+    def title(self) -> str:
+        """Title of the page."""
+        if self.num_runs == 1:
+            return self.runs[0].title
+        return f"{self.num_runs} runs of {counted(len(self.groups), 'recipe')}"
+
+    def for_script(self) -> dict[str, object]:
+        """What the page's script needs."""
+        charts = [*self.charts, *(chart for run in self.runs for chart in run.charts)]
+        return {
+            "charts": {chart.id: chart.for_script() for chart in charts},
+            "runs": {run.id: run.for_script() for run in self.runs},
+            "paired": self.pairs and self.pairs.for_script(),
+        }
+
+
+def render(content: Content) -> str:
+    """The whole page."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -24,54 +74,19 @@ def render(content: dict[str, object]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "loss": loss,
-        "figure": figure,
-        "beyond": beyond,
-        "told": told,
+        "percent": lambda share, digits=1: typeset(quantity.percent(share, digits)),
+        "points": lambda difference: typeset(quantity.points(difference)),
+        "loss": quantity.BEST_VAL_LOSS.write,
+        "typeset": typeset,
     }
     template = environment.get_template("page.html.j2")
     style, script = (
         (HERE / "static" / name).read_text("utf-8") for name in ("page.css", "page.js")
     )
-    return template.render(content, style=style, script=script)
+    return template.render(page=content, audit=content.audit, style=style, script=script)
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """A fraction in percent: 84.2 %."""
-    return MISSING if share is None else f"{100 * share:.{digits}f}\u00a0%"
-
-
-def points(difference: float | None) -> str:
-    """A difference of fractions in percentage points, with its sign: +1.2."""
-    if difference is None:
-        return MISSING
-    text = f"{100 * difference:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
-
-
-def loss(value: float | None) -> str:
-    """A loss to three digits after the point."""
-    return MISSING if value is None else f"{value:.3f}"
-
-
-def figure(value: float | None, form: str) -> str:
-    """A value as `percent`, `loss` or `count`."""
-    if value is None:
-        return MISSING
-    return {"percent": percent, "loss": loss, "count": lambda n: f"{n:.0f}"}[form](value)
-
-
-def told(value: float, form: str) -> str:
-    """A reported value, with no more digits than a report of it has."""
-    return f"{100 * value:.4g}\u00a0%" if form == "percent" else figure(value, form)
-
-
-def beyond(difference: float | None, form: str) -> str:
-    """A difference from what was reported, with its sign."""
-    if difference is None:
-        return ""
-    if form == "percent":
-        return f"{points(difference)} points"
-    return f"{difference:+.{0 if form == 'count' else 3}f}".replace("-", "−")
+def typeset(number: str) -> str:
+    """A number as print has it: no line ends before %, minus is no hyphen, 0.0 has no sign."""
+    unsigned = re.sub(r"[+-](0\.0)(?!\d)", r"\1", number)
+    return unsigned.replace(" %", "\u00a0%").replace("-", "−")

@@ -15,7 +15,7 @@ from made.records import make_history
 from kerascnn.errors import RunError
 from kerascnn.evaluation import summarize
 from kerascnn.page import comparison, gather, write_page
-from kerascnn.page.charts import build_chart, round_steps
+from kerascnn.page.charts import Series, build_chart, round_steps
 from kerascnn.page.measured import identify, read_measured
 from kerascnn.page.pictures import (
     ATLAS_BYTES,
@@ -27,8 +27,10 @@ from kerascnn.page.pictures import (
     color_kernels,
     color_maps,
 )
+from kerascnn.page.render import typeset
 from kerascnn.recipe import load_recipe
-from kerascnn.records.run import ConvertedFrom, Environment, History
+from kerascnn.records.quantity import ACCURACY, BEST_VAL_LOSS
+from kerascnn.records.run import ConvertedFrom, Environment, History, SeedSummary
 from kerascnn.run import Run
 from kerascnn.run.find import create_run
 
@@ -265,8 +267,8 @@ def test_page_of_a_run_has_all_its_parts(single, trained):
     _, page = single
     for part in ("Training", "Accuracy per class", "Confusion", "Right and wrong", "Filter 6"):
         assert part in page.words
-    stored = trained[0].read_metrics()["test"]
-    assert f"{100 * stored['accuracy']:.1f}\u00a0%" in "".join(page.text)
+    accuracy = trained[0].read_metrics().test.accuracy
+    assert f"{100 * accuracy:.1f}\u00a0%" in "".join(page.text)
     assert "not CIFAR-10 numbers" in page.words
     assert "Nothing is augmented in this recipe." in page.words
 
@@ -283,7 +285,7 @@ def test_filter_shows_the_images_that_look_says(trained):
     from kerascnn.look.subject import Subject
 
     content = gather(trained[:1], None, {}, None, True)
-    filters = content["runs"][0]["explorer"]["filters"]
+    filters = content.runs[0].pictures.explorer["filters"]
     alive = next(each for each in filters if not each["is_dead"])
     subject = Subject(trained[0])
     ranked = top_images(subject, [alive["number"]])[0].record.top
@@ -295,8 +297,8 @@ def test_filter_shows_the_images_that_look_says(trained):
 
 def test_cells_open_images_of_their_cell(trained):
     content = gather(trained[:1], None, {}, None, True)
-    run, stored = content["runs"][0], trained[0].read_predictions()
-    for cell, images in run["cells"].items():
+    run, stored = content.runs[0], trained[0].read_predictions()
+    for cell, images in run.pictures.cells.items():
         label, prediction = map(int, cell.split("-"))
         chosen = (stored["labels"] == label) & (stored["predictions"] == prediction)
         assert 1 <= len(images) <= chosen.sum()
@@ -304,19 +306,14 @@ def test_cells_open_images_of_their_cell(trained):
 
 def test_several_runs_are_grouped_by_recipe_and_spread_over_seeds(trained):
     content = gather(trained, None, {}, None, False)
-    first, second = content["groups"]
-    accuracies = [run.read_metrics()["test"]["accuracy"] for run in trained]
-    assert [run["seed"] for run in first["runs"]] == [0, 1]
-    assert first["accuracy"]["mean"] == pytest.approx(np.mean(accuracies[:2]))
-    assert first["accuracy"]["sd"] == pytest.approx(np.std(accuracies[:2], ddof=1))
-    assert second["accuracy"].model_dump() == {
-        "mean": accuracies[2],
-        "sd": None,
-        "num_seeds": 1,
-        "low": accuracies[2],
-        "high": accuracies[2],
-    }
-    assert [run["recipe"] for run in content["runs"]] == ["sgd-lr0.01", "sgd-lr0.01-augmented"]
+    first, second = content.groups
+    accuracies = [run.read_metrics().test.accuracy for run in trained]
+    assert [run.recipe.train.seed for run in first.runs] == [0, 1]
+    assert first.accuracy.mean == pytest.approx(np.mean(accuracies[:2]))
+    assert first.accuracy.sd == pytest.approx(np.std(accuracies[:2], ddof=1))
+    only = accuracies[2]
+    assert second.accuracy == SeedSummary(mean=only, low=only, high=only, num_seeds=1)
+    assert [run.recipe for run in content.runs] == ["sgd-lr0.01", "sgd-lr0.01-augmented"]
 
 
 def test_runs_of_one_recipe_with_other_settings_are_told_apart():
@@ -334,10 +331,10 @@ def test_collapsed_run_is_best_in_no_class():
     runs = [collapsed, good, better]
     found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
     groups = comparison.group_runs(found)
-    (table,) = comparison.describe_classes(groups)
-    behind = [[cell["behind"] for cell in row["cells"]] for row in table["rows"]]
+    (table,) = comparison.tabulate_classes(groups)
+    behind = [[cell.behind for cell in cells] for _, cells in table.rows]
     assert behind == [[None, -0.5, 0.0], [None, 0.0, 0.0], [None, -0.25, 0.0]]
-    assert comparison.describe_pairs(groups)["best"] == "1-2"
+    assert comparison.compare_pairs(groups).best == "1-2"
     assert "collapsed" in page_of(runs).words
 
 
@@ -346,8 +343,8 @@ def test_runs_that_have_all_collapsed_are_shown():
         make_run([n, n], [0, 1], ["a", "b"], r) for n, r in ((0, "adam-lr0.1"), (1, "sgd-lr0.01"))
     ]
     found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
-    (table,) = comparison.describe_classes(comparison.group_runs(found))
-    assert {cell["behind"] for row in table["rows"] for cell in row["cells"]} == {None}
+    (table,) = comparison.tabulate_classes(comparison.group_runs(found))
+    assert {cell.behind for _, cells in table.rows for cell in cells} == {None}
     assert page_of(runs).words.count("collapsed") >= 6
 
 
@@ -359,9 +356,10 @@ def test_pairs_are_what_compare_says_and_only_of_the_same_images():
     other = make_run([0, 1], [1, 0], ["c", "d"], "sgd-lr0.1-augmented")
     runs = [a, b, other]
     found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
-    pairs = comparison.describe_pairs(comparison.group_runs(found))["pairs"]
+    pairs = comparison.compare_pairs(comparison.group_runs(found)).rows
     assert list(pairs) == ["0-1"]
-    assert pairs["0-1"][-1]["difference"] == compare(a, b)["overall"]["difference"] == -0.5
+    assert pairs["0-1"][-1] == compare(a, b).overall
+    assert pairs["0-1"][-1].difference == -0.5
     page = page_of(runs)
     assert "Two runs on the same test images" in page.words
 
@@ -380,7 +378,7 @@ def test_audit_lists_every_claim_with_its_verdict(several):
 def test_augmentation_is_shown_where_it_is_given(several):
     _, page = several
     assert len(page.has_class("draws")) == 2
-    assert "2 training images on the left, and 3 draws" in page.words
+    assert "2 training images are on the left. To the right of each are 3 draws" in page.words
 
 
 # What is missing
@@ -392,7 +390,7 @@ def test_converted_weights_have_a_page_without_curves(run):
     run.write_environment(run.read_environment().model_copy(update=converted))
     (run.path / "checkpoint.npz").unlink()
     page = Page(write_page([run], Path("page.html")).read_text("utf-8"))
-    assert "No curves: the weights were converted from “net<b>.pt”" in page.words
+    assert "There are no curves: the weights were converted from “net<b>.pt”" in page.words
     assert not page.has_class("chart")
     assert len(page.has_class("panel")) == FILTERS
 
@@ -411,13 +409,16 @@ def test_run_that_is_not_its_recipe_says_in_what():
     from made.runs import make_run as make_finished
 
     page = page_of([make_finished("runs", values={"train.learning_rate": 0.5})])
-    assert "of which the figures were reported: train.learning_rate was 0.01, is 0.5." in page.words
-    assert "was not trained as recipe" not in page_of([make_finished("runs", seed=3)]).words
+    assert (
+        "this run was trained with other settings: train.learning_rate was 0.01, is 0.5."
+        in page.words
+    )
+    assert "other settings" not in page_of([make_finished("runs", seed=3)]).words
 
 
 def test_run_that_was_not_evaluated_is_refused_with_what_to_do():
     run = create_run(load_recipe("adam-lr0.001"))
-    with pytest.raises(RunError, match=r"0 of 50 epochs, not evaluated\. `kerascnn resume "):
+    with pytest.raises(RunError, match=r"not evaluated yet \(0 of 50 epochs\)\. `kerascnn resume "):
         write_page([run], "page.html")
     assert not Path("page.html").exists()
 
@@ -446,9 +447,42 @@ def test_predictions_that_do_not_fit_are_refused(damage):
         write_page([run], "page.html", pictures=False)
 
 
+def test_predictions_that_give_another_confusion_than_the_metrics_are_refused():
+    run = make_run([0, 1, 1], [0, 1, 0], ["a", "b"])
+    run.write_predictions(**(run.read_predictions() | {"predictions": np.array([0, 0, 1])}))
+    with pytest.raises(RunError, match="do not fit its metrics"):
+        write_page([run], "page.html", pictures=False)
+
+
+def test_page_says_what_the_metrics_hold():
+    run = make_run([0, 1, 1], [0, 1, 0], ["a", "b"], val_loss=[1.0, 0.9])
+    stored = run.read_metrics()
+    test = stored.test.model_copy(update={"accuracy": 0.123, "loss": 4.567})
+    run.write_metrics(stored.model_copy(update={"test": test, "best_val_loss": 0.789}))
+    (shown,) = gather([run], None, {}, None, False).runs
+    written = {figure.title: figure.value for figure in shown.figures}
+    assert written == {
+        "Test accuracy": "12.3 %",
+        "Best validation loss": "0.789",
+        "Best epoch": "2",
+        "Training loss, last epoch": "0.900",
+        "Test loss": "4.567",
+    }
+
+
+def test_page_says_where_a_run_went_on_after_it_was_evaluated():
+    run = make_run([0, 1], [0, 0], ["a", "b"], val_loss=[1.0, 0.9])
+    run.write_history(make_history([1.0, 0.9, 0.95], [1.0, 0.9, 0.8]))
+    words = page_of([run]).words
+    assert "3 of 50 epochs are done." in words
+    assert "It was evaluated after 2 epochs." in words
+
+
 def test_run_of_other_test_images_than_there_are_is_refused(run):
-    stored = run.read_predictions()
-    run.write_predictions(**{name: array[:-1] for name, array in stored.items()})
+    stored = {name: array[:-1] for name, array in run.read_predictions().items()}
+    names = run.read_metrics().class_names
+    run.write_predictions(**stored)
+    run.write_metrics(summarize(run, names, stored["labels"], stored["probabilities"]))
     with pytest.raises(RunError, match="on other test images than there are now"):
         write_page([run], "page.html")
 
@@ -567,19 +601,40 @@ def test_steps_are_round_and_hold_both_ends(low, high, expected):
 
 @pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [0.0, 0.0], [-1.0, -1.0], [900.0, 2.3, 2.3]])
 def test_curve_of_any_values_can_be_drawn(values):
-    chart = build_chart("c", "loss", [{"name": "a", "values": values}], best=None, reported=2.31)
-    numbers = [float(n) for n in re.findall(r"-?[\d.]+(?:e-?\d+)?", chart["series"][0]["path"])]
+    curve = Series("a", values)
+    chart = build_chart("c", "loss", BEST_VAL_LOSS, [curve], reported=2.31)
+    numbers = [float(n) for n in re.findall(r"-?[\d.]+(?:e-?\d+)?", chart.path(curve))]
     assert np.isfinite(numbers).all()
-    assert chart["is_cut"] is (values[0] == 900)
-    assert 0 <= chart["reported"]["place"] <= 100
+    assert chart.is_cut is (values[0] == 900)
+    assert 0 <= chart.y(chart.reported) <= 100
 
 
 def test_best_epoch_lies_on_its_curve():
-    series = [{"name": "a", "values": [3.0, 1.0, 2.0]}]
-    chart = build_chart("c", "loss", series, best={"series": 0, "epoch": 2})
-    x, y = chart["best"]["x"], chart["best"]["y"]
-    points = re.findall(r"([\d.]+) ([\d.]+)", chart["series"][0]["path"])
-    assert (x, y) == pytest.approx(tuple(map(float, points[1])))
+    curve = Series("a", [3.0, 1.0, 2.0])
+    chart = build_chart("c", "loss", BEST_VAL_LOSS, [curve], best_epoch=2)
+    points = re.findall(r"([\d.]+) ([\d.]+)", chart.path(curve))
+    assert (chart.x(2), chart.y(1.0)) == pytest.approx(tuple(map(float, points[1])))
+
+
+def test_ticks_are_written_as_their_values_are():
+    losses = build_chart("c", "Loss", BEST_VAL_LOSS, [Series("a", [0.5, 1.0])])
+    shares = build_chart("c", "Accuracy", ACCURACY, [Series("a", [0.5, 0.6])])
+    assert [losses.write_tick(tick) for tick in losses.y_ticks][:2] == ["0.5", "0.6"]
+    assert [shares.write_tick(tick) for tick in shares.y_ticks][:2] == ["50 %", "52 %"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("76 %", "76\u00a0%"),
+        ("-1.2 points", "−1.2 points"),
+        ("+0.0 points", "0.0 points"),
+        ("-0.0", "0.0"),
+        ("+0.012", "+0.012"),
+    ],
+)
+def test_numbers_are_set_as_print_has_them(written, expected):
+    assert typeset(written) == expected
 
 
 # The command

@@ -256,8 +256,8 @@ def test_cell_of_the_confusion_matrix_opens_its_images(visit, pages):
     opened = page.locator(".opened")
     assert opened.get_attribute("aria-live") == "polite"
     assert opened.locator(".tile").count() == min(count, 6)
-    names = pages["runs"][0].read_metrics()["test"]["per_class"]
-    expected = f"{names[label]['name']}, called {names[prediction]['name']}"
+    names = pages["runs"][0].read_metrics().class_names
+    expected = f"{names[label]}, called {names[prediction]}"
     assert opened.locator(".title").inner_text() == expected
 
 
