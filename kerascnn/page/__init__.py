@@ -1,8 +1,7 @@
 """Runs as one HTML page that needs nothing else: no server, no network, no other file.
 
-    runs ─► measured ─► charts, comparison ────────┐
-                └─► examples, explorer ─► shown_run ─► gather ─► render ─► page.html
-                         (pictures)
+    runs ─► measured ─┬─► charts, comparison ────────────────────────────┐
+                      └─► examples, explorer, pictures ─► shown_run ─► render ─► page.html
 
 What was measured stands in the files of the runs; a page computes none of it again. What it shows
 is first gathered (numbers, text, places in sheets of pictures); templates then only lay it out.
@@ -24,7 +23,7 @@ from kerascnn.page.explorer import MOST_FILTERS, MOST_FILTERS_OF_ONE, explore
 from kerascnn.page.measured import Measured, identify, read_measured
 from kerascnn.page.pictures import Album, place_in
 from kerascnn.page.render import Content, render
-from kerascnn.page.shown_run import Draws, Pictures, ShownRun, describe_run
+from kerascnn.page.shown_run import Pictures, ShownRun
 from kerascnn.records.study import Audit
 from kerascnn.run import Run
 from kerascnn.run.files import write_whole
@@ -80,7 +79,14 @@ def gather(
     groups = comparison.group_runs(found)
     detailed = [group.runs[0] for group in groups][:MOST_DETAILED]
     album = Album(len(detailed))
-    shown = _show_runs(detailed, album, augmented, data_dir, pictures)
+    shown = [
+        ShownRun(
+            measured,
+            _picture(measured, album, data_dir, len(detailed)) if pictures else None,
+            _place_draws(album, augmented.get(measured.run.name)),
+        )
+        for measured in detailed
+    ]
     return Content(
         runs=shown,
         groups=groups,
@@ -91,21 +97,6 @@ def gather(
         sheets=album.sheets(),
         has_pictures=pictures,
     )
-
-
-def _show_runs(
-    detailed: Sequence[Measured],
-    album: Album,
-    augmented: Augmented,
-    data_dir: str | Path | None,
-    pictures: bool,
-) -> list[ShownRun]:
-    shown = []
-    for measured in detailed:
-        found = _picture(measured, album, data_dir, len(detailed)) if pictures else None
-        given = augmented.get(measured.run.name)
-        shown.append(describe_run(measured, found, given and _place_draws(album, *given)))
-    return shown
 
 
 def _picture(
@@ -128,9 +119,16 @@ def _picture(
     )
 
 
-def _place_draws(album: Album, originals: np.ndarray, draws: np.ndarray) -> Draws:
+def _place_draws(
+    album: Album, given: tuple[np.ndarray, np.ndarray] | None
+) -> list[list[dict[str, object]]] | None:
+    if given is None:
+        return None
+    originals, draws = given
     rows = np.concatenate([originals[:, None].astype("float32"), draws], axis=1)
-    num_images, width = rows.shape[:2]
+    width = rows.shape[1]
     name = album.add(rows.round().clip(0, 255).astype("uint8").reshape(-1, *rows.shape[2:]))
-    places = [place_in(name, number) for number in range(num_images * width)]
-    return Draws([places[start : start + width] for start in range(0, len(places), width)])
+    return [
+        [place_in(name, number) for number in range(start, start + width)]
+        for start in range(0, len(rows) * width, width)
+    ]

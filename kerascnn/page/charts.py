@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from kerascnn.records.quantity import Quantity, Unit
 
@@ -34,6 +36,21 @@ class Series:
     is_dashed: bool = False
 
 
+class Axis(NamedTuple):
+    """The axis of values.
+
+    Attributes:
+        low, high: its ends.
+        ticks: values to write beside it.
+        is_cut: whether there are values above its end.
+    """
+
+    low: float
+    high: float
+    ticks: list[float]
+    is_cut: bool
+
+
 @dataclass(frozen=True)
 class Chart:
     """Curves of values over epochs, which count from 1.
@@ -43,9 +60,6 @@ class Chart:
         title: what the values are.
         quantity: writes a value.
         series: at least one.
-        low, high: ends of the axis of values.
-        y_ticks: values to write beside that axis.
-        is_cut: whether higher values are cut off.
         best_epoch: is marked on the last curve.
         reported: a value to draw a line at.
     """
@@ -53,13 +67,16 @@ class Chart:
     id: str
     title: str
     quantity: Quantity
-    series: tuple[Series, ...]
-    low: float
-    high: float
-    y_ticks: tuple[float, ...]
-    is_cut: bool
+    series: Sequence[Series]
     best_epoch: int | None = None
     reported: float | None = None
+
+    @cached_property
+    def axis(self) -> Axis:
+        """The axis of values, which holds all curves but for what lies far beyond."""
+        low, high, is_cut = _bounds([each.values for each in self.series], self.reported)
+        ticks = round_steps(low, high)
+        return Axis(min(low, ticks[0]), max(high, ticks[-1]), ticks, is_cut)
 
     @property
     def num_epochs(self) -> int:
@@ -93,7 +110,8 @@ class Chart:
 
     def y(self, value: float) -> float:
         """Place of a value, from the top."""
-        return round(100 * (self.high - value) / (self.high - self.low), 3)
+        low, high = self.axis[:2]
+        return round(100 * (high - value) / (high - low), 3)
 
     def path(self, series: Series) -> str:
         """The line of a curve, as SVG writes it."""
@@ -113,8 +131,8 @@ class Chart:
         return {
             "is_share": self.is_share,
             "num_epochs": self.num_epochs,
-            "low": self.low,
-            "high": self.high,
+            "low": self.axis.low,
+            "high": self.axis.high,
             "series": [
                 {"name": each.name, "values": [round(value, 5) for value in each.values]}
                 for each in self.series
@@ -127,23 +145,6 @@ class Chart:
             f"{series.name}: from {write(values[0])} in the first to {write(values[-1])} in the "
             f"last of {len(values)} epochs, between {write(min(values))} and {write(max(values))}."
         )
-
-
-def build_chart(
-    identity: str,
-    title: str,
-    quantity: Quantity,
-    series: Sequence[Series],
-    best_epoch: int | None = None,
-    reported: float | None = None,
-) -> Chart:
-    """A chart with an axis that fits its curves; for the arguments see `Chart`."""
-    low, high, is_cut = _bounds([each.values for each in series], reported)
-    ticks = tuple(round_steps(low, high))
-    low, high = min(low, ticks[0]), max(high, ticks[-1])
-    return Chart(
-        identity, title, quantity, tuple(series), low, high, ticks, is_cut, best_epoch, reported
-    )
 
 
 def round_steps(low: float, high: float, most: int = 5) -> list[float]:

@@ -11,15 +11,19 @@ import numpy as np
 from kerascnn.errors import RunError
 from kerascnn.evaluation.compare import compare
 from kerascnn.evaluation.metrics import describe_seeds
-from kerascnn.page.charts import Chart, Series, build_chart
+from kerascnn.page.charts import Chart, Series
 from kerascnn.page.measured import Measured
 from kerascnn.records.quantity import Quantity, Unit
-from kerascnn.records.run import Collapse, ComparedClass, SeedSummary
+from kerascnn.records.run import Collapse, ComparedClass, ReportedNumbers, SeedSummary
 
 # So many recipes have a color of their own; those after them are dashed.
 NUM_COLORS = 6
 # The runs that all pairs are made of.
 MOST_PAIRED = 8
+_CURVES = (
+    ("Validation loss", Quantity("val_loss", Unit.LOSS)),
+    ("Validation accuracy", Quantity("val_accuracy", Unit.SHARE)),
+)
 
 
 @dataclass
@@ -64,27 +68,9 @@ class Group:
         return describe_seeds([loss for loss in losses if loss is not None])
 
     @property
-    def reported_accuracy(self) -> float | None:
-        """The test accuracy that the study reported."""
-        return self.runs[0].evaluation.reported.accuracy
-
-    @property
-    def reported_val_loss(self) -> float | None:
-        """The best validation loss that the study reported."""
-        return self.runs[0].evaluation.reported.best_val_loss
-
-
-@dataclass(frozen=True)
-class ClassCell:
-    """Mean accuracy of a recipe in one class.
-
-    Attributes:
-        accuracy: a fraction.
-        behind: it less the best of the row; None where the recipe's runs have collapsed.
-    """
-
-    accuracy: float
-    behind: float | None
+    def reported(self) -> ReportedNumbers:
+        """What the study reported of them."""
+        return self.runs[0].evaluation.reported
 
 
 @dataclass(frozen=True)
@@ -93,11 +79,12 @@ class ClassTable:
 
     Attributes:
         groups: a column each.
-        rows: from the name of a class to its cells; the last row is `overall`.
+        rows: name of a class, and for each group its mean accuracy and how far that is behind the
+            best of the row (None where its runs have collapsed); the last row is `overall`.
     """
 
     groups: list[Group]
-    rows: list[tuple[str, list[ClassCell]]]
+    rows: list[tuple[str, list[tuple[float, float | None]]]]
 
 
 @dataclass(frozen=True)
@@ -137,36 +124,20 @@ def group_runs(runs: Sequence[Measured]) -> list[Group]:
 
 def build_charts(groups: Sequence[Group]) -> list[Chart]:
     """Charts of validation loss and accuracy, a curve a run; none where no run has a history."""
-    quantities = (
-        ("Validation loss", Quantity("val_loss", Unit.LOSS)),
-        ("Validation accuracy", Quantity("val_accuracy", Unit.SHARE)),
-    )
     curves = [
-        (group, place, run)
+        (_name_curve(group, run), run.history, "seed" if place else "main", group)
         for group in groups
         for place, run in enumerate(group.runs)
         if len(run.history)
     ]
-    if not curves:
-        return []
-    return [
-        build_chart(
-            f"all-{quantity.name}",
-            title,
-            quantity,
-            [
-                Series(
-                    name=group.label + _seed_of(run, group),
-                    values=getattr(run.history, quantity.name),
-                    style="main" if place == 0 else "seed",
-                    color=group.color,
-                    is_dashed=group.is_dashed,
-                )
-                for group, place, run in curves
-            ],
-        )
-        for title, quantity in quantities
-    ]
+    charts = []
+    for title, quantity in _CURVES if curves else ():
+        series = [
+            Series(name, getattr(history, quantity.name), style, group.color, group.is_dashed)
+            for name, history, style, group in curves
+        ]
+        charts.append(Chart(f"all-{quantity.name}", title, quantity, series))
+    return charts
 
 
 def tabulate_classes(groups: Sequence[Group]) -> list[ClassTable]:
@@ -225,8 +196,8 @@ def _plain(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def _seed_of(run: Measured, group: Group) -> str:
-    return f", seed {run.recipe.train.seed}" if len(group.runs) > 1 else ""
+def _name_curve(group: Group, run: Measured) -> str:
+    return f"{group.label}, seed {run.recipe.train.seed}" if len(group.runs) > 1 else group.label
 
 
 def _mean_by_class(group: Group) -> list[float]:
@@ -234,9 +205,7 @@ def _mean_by_class(group: Group) -> list[float]:
     return np.mean([[row.accuracy or 0.0 for row in rows] for rows in tables], axis=0).tolist()
 
 
-def _cells(accuracies: np.ndarray, collapsed: np.ndarray) -> list[ClassCell]:
+def _cells(accuracies: np.ndarray, collapsed: np.ndarray) -> list[tuple[float, float | None]]:
     highest = accuracies[~collapsed].max(initial=0.0)
-    return [
-        ClassCell(float(accuracy), None if is_out else float(accuracy - highest))
-        for accuracy, is_out in zip(accuracies, collapsed, strict=True)
-    ]
+    behind = np.where(collapsed, None, accuracies - highest)
+    return list(zip(accuracies.tolist(), behind.tolist(), strict=True))

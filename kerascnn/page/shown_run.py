@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 
 from kerascnn.errors import RunError
-from kerascnn.page.charts import Chart, Series, build_chart
+from kerascnn.page.charts import Chart, Series
 from kerascnn.page.measured import MOST_CLASSES, Measured, shorten
 from kerascnn.recipe import Recipe, changes_from_shipped
 from kerascnn.records.quantity import (
@@ -39,16 +40,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Confused:
-    """How many images of one class are called another, and what share of the class that is."""
-
-    label: str
-    prediction: str
-    count: int
-    share: float
-
-
-@dataclass(frozen=True)
 class Pictures:
     """Test images and filters of a run.
 
@@ -66,105 +57,173 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Training images and draws of their augmentation.
-
-    Attributes:
-        rows: places of pictures, a row an image, the original first.
-    """
-
-    rows: list[list[dict[str, object]]]
-
-
-@dataclass(frozen=True)
 class ShownRun:
     """A run in full.
 
     Attributes:
-        id: names it in addresses.
-        recipe, title, seed: what it trained.
-        facts: how it was made, in a few words each.
-        settings: name and value of what its recipe says.
-        notes: what must be known to read its numbers.
-        figures: the numbers of the run as a whole.
-        diagnosis: what a teacher would notice.
-        charts: none without a history.
-        test: how good the model is on the test images.
-        matrix: how strong the color of each cell of the confusion is, in percent; None where there
-            are too many classes.
-        confusions: the most frequent errors.
-        augments: whether its training images are augmented.
+        measured: what its files say.
         pictures: None on a page without pictures.
-        draws: None where nothing is augmented, or on a page without pictures.
+        draws: places of training images and of draws of their augmentation, a row an image, the
+            original first; None where there are none to show.
     """
 
-    id: str
-    recipe: str
-    title: str
-    seed: int
-    facts: list[str]
-    settings: list[tuple[str, str]]
-    notes: list[str]
-    figures: list[Figure]
-    diagnosis: list[str]
-    charts: list[Chart]
-    test: SplitMeasures
-    matrix: list[list[int]] | None
-    confusions: list[Confused]
-    augments: bool
-    pictures: Pictures | None
-    draws: Draws | None
+    measured: Measured
+    pictures: Pictures | None = None
+    draws: list[list[dict[str, object]]] | None = None
+
+    @property
+    def id(self) -> str:
+        """Names it in addresses."""
+        return self.measured.identity
+
+    @property
+    def recipe(self) -> Recipe:
+        """What it trained."""
+        return self.measured.recipe
+
+    @property
+    def title(self) -> str:
+        """A name for people."""
+        return visible(self.recipe.title or self.recipe.name)
+
+    @property
+    def test(self) -> SplitMeasures:
+        """How good the model is on the test images."""
+        return self.measured.evaluation.test
+
+    @property
+    def facts(self) -> list[str]:
+        """How it was made, in a few words each."""
+        environment = _environment(self.measured.run)
+        facts = [f"seed {self.recipe.train.seed}", counted(len(self.measured.history), "epoch")]
+        if environment.backend:
+            device = f" on {environment.device}" if environment.device else ""
+            facts.append(visible(environment.backend + device))
+        facts.append(_date(environment.started))
+        if environment.wall_seconds:
+            facts.append(time_in_words(environment.wall_seconds))
+        return [fact for fact in facts if fact]
+
+    @property
+    def settings(self) -> list[tuple[str, str]]:
+        """Names and values of what its recipe says."""
+        train, model = self.recipe.train, self.recipe.model
+        optimizer = "SGD" if train.optimizer == "sgd" else "Adam"
+        return [
+            ("Optimizer", f"{optimizer}, rate {train.learning_rate:g}"),
+            ("Batch size", str(train.batch_size)),
+            ("Dropout", f"{model.dropout:g}"),
+            ("Augmentation", "yes" if self.augments else "no"),
+            ("Filters", ", ".join(map(str, model.filters))),
+            ("Pooling after block", ", ".join(map(str, model.pool_after)) or "no block"),
+        ]
+
+    @property
+    def augments(self) -> bool:
+        """Whether its training images are augmented."""
+        return augments(self.recipe)
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be known to read its numbers."""
+        notes, recipe = [], self.recipe
+        done, tested = len(self.measured.history), self.measured.evaluation.epochs
+        if recipe.data.dataset != "cifar10":
+            notes.append(
+                f"These are numbers of the data set “{self.measured.dataset}”, not CIFAR-10 "
+                "numbers. Nothing that the study reported can be compared with them."
+            )
+        elif changes := changes_from_shipped(recipe):
+            notes.append(
+                f"The study reported its figures for recipe “{recipe.name}”, but this run was "
+                f"trained with other settings: {'; '.join(changes)}."
+            )
+        if not done and (source := self.measured.run.converted_from) is not None:
+            notes.append(
+                f"There are no curves: the weights were converted from “{shorten(source)}”, and "
+                "that file says nothing about their training."
+            )
+        elif done < recipe.train.epochs:
+            notes.append(
+                f"This run is not finished: {done} of {recipe.train.epochs} epochs are done."
+            )
+        if done != tested:
+            notes.append(f"The figures were measured after {counted(tested, 'epoch')}.")
+        return notes
+
+    @property
+    def figures(self) -> list[Figure]:
+        """What was measured of the run as a whole, beside what was reported."""
+        found, test = self.measured.evaluation, self.test
+        reported = found.reported
+        interval = f"95 %: {100 * test.low:.1f} – {100 * test.high:.1f} %"
+        figures = [_figure("Test accuracy", ACCURACY, test.accuracy, reported.accuracy, interval)]
+        if found.best_epoch is not None:
+            lowest, last = found.best_val_loss, found.train_loss
+            epochs = f"of {counted(found.epochs, 'epoch')}"
+            figures += [
+                _figure("Best validation loss", BEST_VAL_LOSS, lowest, reported.best_val_loss),
+                _figure("Best epoch", BEST_EPOCH, found.best_epoch, reported.best_epoch, epochs),
+                _figure("Training loss, last epoch", TRAIN_LOSS, last, reported.train_loss),
+            ]
+        return [*figures, _figure("Test loss", TEST_LOSS, test.loss, None)]
+
+    @property
+    def diagnosis(self) -> list[str]:
+        """What a teacher would notice."""
+        return [visible(found.message) for found in self.measured.evaluation.diagnosis]
+
+    @cached_property
+    def charts(self) -> list[Chart]:
+        """Loss and accuracy over epochs; none without a history."""
+        history = self.measured.history
+        if not len(history):
+            return []
+        best, reported = history.best_epoch, self.measured.evaluation.reported.best_val_loss
+        losses = _pair(history.loss, history.val_loss)
+        accuracies = _pair(history.accuracy, history.val_accuracy)
+        return [
+            Chart(f"{self.id}-loss", "Loss", LOSS, losses, best, reported),
+            Chart(f"{self.id}-accuracy", "Accuracy", ACCURACY, accuracies, best),
+        ]
+
+    @cached_property
+    def matrix(self) -> list[list[int]] | None:
+        """How strong the color of each cell of the confusion is, in percent; None of too many."""
+        confusion = np.array(self.test.confusion)
+        if len(confusion) > MOST_CLASSES:
+            return None
+        shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
+        # Letters stand out from up to 70 %. The root shows the few that are wrong beside the many
+        # that are right.
+        is_right = np.eye(len(confusion), dtype=bool)
+        mixes = 100 * np.where(is_right, shares, np.sqrt(shares)) * 0.7
+        return mixes.round().astype(int).tolist()
+
+    @property
+    def confusions(self) -> list[tuple[str, str, int, float]]:
+        """The most frequent errors: class, what it is called, how many, what share of the class."""
+        names, confusion = self.measured.class_names, np.array(self.test.confusion)
+        wrong = confusion * (1 - np.eye(len(names), dtype=int))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
+        return [
+            (names[row], names[column], int(wrong[row, column]), share)
+            for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+            if (share := float(wrong[row, column] / max(1, confusion[row].sum())))
+        ]
 
     def for_script(self) -> dict[str, object]:
         """What the page's script needs: the classes, and what the cells of the matrix open."""
         return {
-            "names": [row.name for row in self.test.per_class],
+            "names": self.measured.class_names,
             "cells": self.pictures.cells if self.pictures else {},
             "sheet": self.pictures and self.pictures.sheet,
         }
 
 
-def describe_run(
-    measured: Measured, pictures: Pictures | None = None, draws: Draws | None = None
-) -> ShownRun:
-    """A run in full, with its pictures."""
-    recipe, evaluation = measured.recipe, measured.evaluation
-    confusion = np.array(evaluation.test.confusion)
-    return ShownRun(
-        id=measured.identity,
-        recipe=recipe.name,
-        title=visible(recipe.title or recipe.name),
-        seed=recipe.train.seed,
-        facts=_facts(measured),
-        settings=_settings(recipe),
-        notes=_notes(measured),
-        figures=_figures(measured),
-        diagnosis=[visible(found.message) for found in evaluation.diagnosis],
-        charts=_charts(measured),
-        test=evaluation.test,
-        matrix=_matrix(confusion),
-        confusions=_largest_confusions(measured.class_names, confusion),
-        augments=augments(recipe),
-        pictures=pictures,
-        draws=draws,
-    )
-
-
 def augments(recipe: Recipe) -> bool:
     """Whether a recipe changes its training images at all."""
     return any(recipe.augmentation.model_dump().values())
-
-
-def _facts(measured: Measured) -> list[str]:
-    environment = _environment(measured.run)
-    facts = [f"seed {measured.recipe.train.seed}", counted(len(measured.history), "epoch")]
-    if environment.backend:
-        device = f" on {environment.device}" if environment.device else ""
-        facts.append(visible(environment.backend + device))
-    facts.append(_date(environment.started))
-    if environment.wall_seconds:
-        facts.append(time_in_words(environment.wall_seconds))
-    return [fact for fact in facts if fact]
 
 
 def _environment(run: Run) -> Environment:
@@ -181,62 +240,6 @@ def _date(started: str | None) -> str:
     except ValueError:
         return ""
     return f"{when.day} {when:%B %Y}"
-
-
-def _settings(recipe: Recipe) -> list[tuple[str, str]]:
-    train, model = recipe.train, recipe.model
-    optimizer = "SGD" if train.optimizer == "sgd" else "Adam"
-    pooled = ", ".join(map(str, model.pool_after)) or "no block"
-    return [
-        ("Optimizer", f"{optimizer}, rate {train.learning_rate:g}"),
-        ("Batch size", str(train.batch_size)),
-        ("Dropout", f"{model.dropout:g}"),
-        ("Augmentation", "yes" if augments(recipe) else "no"),
-        ("Filters", ", ".join(map(str, model.filters))),
-        ("Pooling after block", pooled),
-    ]
-
-
-def _notes(measured: Measured) -> list[str]:
-    notes, run, recipe = [], measured.run, measured.recipe
-    done, epochs, tested = len(measured.history), recipe.train.epochs, measured.evaluation.epochs
-    if recipe.data.dataset != "cifar10":
-        notes.append(
-            f"These are numbers of the data set “{measured.dataset}”, not CIFAR-10 numbers. "
-            "Nothing that the study reported can be compared with them."
-        )
-    elif changes := changes_from_shipped(recipe):
-        notes.append(
-            f"The study reported its figures of recipe “{recipe.name}”, but this run was trained "
-            f"with other settings: {'; '.join(changes)}."
-        )
-    if not done and run.converted_from is not None:
-        notes.append(
-            f"There are no curves: the weights were converted from “{shorten(run.converted_from)}”,"
-            " and that file says nothing about their training."
-        )
-    elif done < epochs:
-        notes.append(f"This run is not finished: {done} of {epochs} epochs are done.")
-    if done != tested:
-        notes.append(f"It was evaluated after {counted(tested, 'epoch')}.")
-    return notes
-
-
-def _figures(measured: Measured) -> list[Figure]:
-    """What was measured beside what was reported."""
-    found, test = measured.evaluation, measured.evaluation.test
-    reported = found.reported
-    interval = f"95 %: {100 * test.low:.1f} – {100 * test.high:.1f} %"
-    figures = [_figure("Test accuracy", ACCURACY, test.accuracy, reported.accuracy, interval)]
-    if found.best_epoch is not None:
-        lowest, last = found.best_val_loss, found.train_loss
-        epochs = f"of {counted(found.epochs, 'epoch')}"
-        figures += [
-            _figure("Best validation loss", BEST_VAL_LOSS, lowest, reported.best_val_loss),
-            _figure("Best epoch", BEST_EPOCH, found.best_epoch, reported.best_epoch, epochs),
-            _figure("Training loss, last epoch", TRAIN_LOSS, last, reported.train_loss),
-        ]
-    return [*figures, _figure("Test loss", TEST_LOSS, test.loss, None)]
 
 
 def _figure(
@@ -259,40 +262,5 @@ def _write_difference(quantity: Quantity, difference: float) -> str:
     return Quantity(quantity.name, unit).write(difference)
 
 
-def _charts(measured: Measured) -> list[Chart]:
-    """Loss and accuracy over epochs."""
-    history, identity = measured.history, measured.identity
-    if not len(history):
-        return []
-    best, reported = history.best_epoch, measured.evaluation.reported.best_val_loss
-    losses = _pair(history.loss, history.val_loss)
-    accuracies = _pair(history.accuracy, history.val_accuracy)
-    return [
-        build_chart(f"{identity}-loss", "Loss", LOSS, losses, best, reported),
-        build_chart(f"{identity}-accuracy", "Accuracy", ACCURACY, accuracies, best),
-    ]
-
-
 def _pair(training: tuple[float, ...], validation: tuple[float, ...]) -> list[Series]:
     return [Series("training", training, "quiet"), Series("validation", validation)]
-
-
-def _matrix(confusion: np.ndarray) -> list[list[int]] | None:
-    if len(confusion) > MOST_CLASSES:
-        return None
-    shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
-    # Letters stand out from up to 70 %. The root shows the few that are wrong beside the many that
-    # are right.
-    is_right = np.eye(len(confusion), dtype=bool)
-    return (100 * np.where(is_right, shares, np.sqrt(shares)) * 0.7).round().astype(int).tolist()
-
-
-def _largest_confusions(names: tuple[str, ...], confusion: np.ndarray) -> list[Confused]:
-    wrong = confusion * (1 - np.eye(len(names), dtype=int))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
-    pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
-    return [
-        Confused(names[row], names[column], int(count), float(count / confusion[row].sum()))
-        for row, column in pairs
-        if (count := wrong[row, column])
-    ]

@@ -15,7 +15,7 @@ from made.records import make_history
 from kerascnn.errors import RunError
 from kerascnn.evaluation import summarize
 from kerascnn.page import comparison, gather, write_page
-from kerascnn.page.charts import Series, build_chart, round_steps
+from kerascnn.page.charts import Chart, Series, round_steps
 from kerascnn.page.measured import identify, read_measured
 from kerascnn.page.pictures import (
     ATLAS_BYTES,
@@ -295,6 +295,19 @@ def test_filter_shows_the_images_that_look_says(trained):
     assert sum(count for _, count, _ in alive["mix"]) <= 3 * NUM_TEST
 
 
+def test_properties_of_images_that_several_runs_see_are_measured_once(trained, monkeypatch):
+    from kerascnn.look import explanation
+
+    measured = []
+    real = explanation.image_properties
+    monkeypatch.setattr(explanation, "_kept_properties", {})
+    monkeypatch.setattr(
+        explanation, "image_properties", lambda images: measured.append(1) or real(images)
+    )
+    gather(trained, None, {}, None, True)
+    assert len(measured) == 1
+
+
 def test_cells_open_images_of_their_cell(trained):
     content = gather(trained[:1], None, {}, None, True)
     run, stored = content.runs[0], trained[0].read_predictions()
@@ -313,7 +326,7 @@ def test_several_runs_are_grouped_by_recipe_and_spread_over_seeds(trained):
     assert first.accuracy.sd == pytest.approx(np.std(accuracies[:2], ddof=1))
     only = accuracies[2]
     assert second.accuracy == SeedSummary(mean=only, low=only, high=only, num_seeds=1)
-    assert [run.recipe for run in content.runs] == ["sgd-lr0.01", "sgd-lr0.01-augmented"]
+    assert [run.recipe.name for run in content.runs] == ["sgd-lr0.01", "sgd-lr0.01-augmented"]
 
 
 def test_runs_of_one_recipe_with_other_settings_are_told_apart():
@@ -332,7 +345,7 @@ def test_collapsed_run_is_best_in_no_class():
     found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
     groups = comparison.group_runs(found)
     (table,) = comparison.tabulate_classes(groups)
-    behind = [[cell.behind for cell in cells] for _, cells in table.rows]
+    behind = [[behind for _, behind in cells] for _, cells in table.rows]
     assert behind == [[None, -0.5, 0.0], [None, 0.0, 0.0], [None, -0.25, 0.0]]
     assert comparison.compare_pairs(groups).best == "1-2"
     assert "collapsed" in page_of(runs).words
@@ -344,7 +357,7 @@ def test_runs_that_have_all_collapsed_are_shown():
     ]
     found = [read_measured(*each) for each in zip(runs, identify(runs), strict=True)]
     (table,) = comparison.tabulate_classes(comparison.group_runs(found))
-    assert {cell.behind for _, cells in table.rows for cell in cells} == {None}
+    assert {behind for _, cells in table.rows for _, behind in cells} == {None}
     assert page_of(runs).words.count("collapsed") >= 6
 
 
@@ -398,6 +411,12 @@ def test_converted_weights_have_a_page_without_curves(run):
 def test_run_without_environment_has_a_page_without_its_facts():
     page = page_of([make_run([0, 1], [0, 0], ["a", "b"], val_loss=[1.0, 0.9])])
     assert "seed 0" in page.words
+
+
+def test_run_with_a_damaged_environment_has_a_page_without_its_facts():
+    run = make_run([0, 1], [0, 0], ["a", "b"], val_loss=[1.0, 0.9])
+    (run.path / "environment.json").write_text("{")
+    assert "seed 0" in page_of([run]).words
 
 
 def test_run_that_is_not_finished_says_so():
@@ -475,7 +494,7 @@ def test_page_says_where_a_run_went_on_after_it_was_evaluated():
     run.write_history(make_history([1.0, 0.9, 0.95], [1.0, 0.9, 0.8]))
     words = page_of([run]).words
     assert "3 of 50 epochs are done." in words
-    assert "It was evaluated after 2 epochs." in words
+    assert "The figures were measured after 2 epochs." in words
 
 
 def test_run_of_other_test_images_than_there_are_is_refused(run):
@@ -602,25 +621,25 @@ def test_steps_are_round_and_hold_both_ends(low, high, expected):
 @pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [0.0, 0.0], [-1.0, -1.0], [900.0, 2.3, 2.3]])
 def test_curve_of_any_values_can_be_drawn(values):
     curve = Series("a", values)
-    chart = build_chart("c", "loss", BEST_VAL_LOSS, [curve], reported=2.31)
+    chart = Chart("c", "loss", BEST_VAL_LOSS, [curve], reported=2.31)
     numbers = [float(n) for n in re.findall(r"-?[\d.]+(?:e-?\d+)?", chart.path(curve))]
     assert np.isfinite(numbers).all()
-    assert chart.is_cut is (values[0] == 900)
+    assert chart.axis.is_cut is (values[0] == 900)
     assert 0 <= chart.y(chart.reported) <= 100
 
 
 def test_best_epoch_lies_on_its_curve():
     curve = Series("a", [3.0, 1.0, 2.0])
-    chart = build_chart("c", "loss", BEST_VAL_LOSS, [curve], best_epoch=2)
+    chart = Chart("c", "loss", BEST_VAL_LOSS, [curve], best_epoch=2)
     points = re.findall(r"([\d.]+) ([\d.]+)", chart.path(curve))
     assert (chart.x(2), chart.y(1.0)) == pytest.approx(tuple(map(float, points[1])))
 
 
 def test_ticks_are_written_as_their_values_are():
-    losses = build_chart("c", "Loss", BEST_VAL_LOSS, [Series("a", [0.5, 1.0])])
-    shares = build_chart("c", "Accuracy", ACCURACY, [Series("a", [0.5, 0.6])])
-    assert [losses.write_tick(tick) for tick in losses.y_ticks][:2] == ["0.5", "0.6"]
-    assert [shares.write_tick(tick) for tick in shares.y_ticks][:2] == ["50 %", "52 %"]
+    losses = Chart("c", "Loss", BEST_VAL_LOSS, [Series("a", [0.5, 1.0])])
+    shares = Chart("c", "Accuracy", ACCURACY, [Series("a", [0.5, 0.6])])
+    assert [losses.write_tick(tick) for tick in losses.axis.ticks][:2] == ["0.5", "0.6"]
+    assert [shares.write_tick(tick) for tick in shares.axis.ticks][:2] == ["50 %", "52 %"]
 
 
 @pytest.mark.parametrize(
