@@ -64,7 +64,8 @@ def reproduce(
     """
     from kerascnn.backend import require_backend
     from kerascnn.cli.evaluate import load_with_progress
-    from kerascnn.cli.run import interruptible, with_absolute_folder
+    from kerascnn.cli.run import interruptible
+    from kerascnn.data import with_absolute_folder
     from kerascnn.study.readings import choose_recipes, find_reading
     from kerascnn.study.reproduce import Reproduction, parse_seeds
 

@@ -16,24 +16,18 @@ NamedQuantity = Annotated[Quantity, PlainSerializer(lambda quantity: quantity.na
 
 
 class Verdict(StrEnum):
-    """What the runs say about a statement of the study.
+    """What the runs say about a statement of the study."""
 
-    Attributes:
-        mark: one character for it.
-    """
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNTOLD = "cannot be told apart"
+    UNCHECKABLE = "not checkable"
+    CONTRADICTED = "the study contradicts itself"
 
-    HOLDS = "holds", "✓"
-    FAILS = "does not hold", "✗"
-    UNTOLD = "cannot be told apart", "≈"
-    UNCHECKABLE = "not checkable", "?"
-    CONTRADICTED = "the study contradicts itself", "⇄"
-
-    mark: str
-
-    def __new__(cls, words: str, mark: str) -> Verdict:
-        made = str.__new__(cls, words)
-        made._value_, made.mark = words, mark
-        return made
+    @property
+    def mark(self) -> str:
+        """One character for it, the same in tables and on the page."""
+        return "✓✗≈?⇄"[list(Verdict).index(self)]
 
 
 class StudyFigure(Record):
