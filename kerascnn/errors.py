@@ -1,20 +1,7 @@
 """Everything that kerascnn raises on purpose.
 
-    KerascnnError
-    ├── BackendError        the Keras backend is unknown or not installed
-    ├── BenchError          a peer of the bench failed
-    ├── DatasetError        a data set is missing, damaged, or cannot be prepared
-    ├── ExchangeError       weights do not fit, or a file of them cannot be read or made
-    ├── ImageError          a file is not a picture that can be used
-    ├── ModelError          a model is not one that can be used here
-    ├── RecipeError         a recipe is unknown or says something that cannot be
-    ├── RunError            a run is unknown, incomplete, or cannot be written
-    ├── SelectionError      what was asked for, such as a filter or a class, is not there
-    └── TrainingError       training cannot go on, for instance because the loss is not finite
-
-and `TrainingInterrupted`, which is a KeyboardInterrupt that knows its run. Each message says what
-was given, what was expected, and what to do. The command line prints the message in one line and
-exits with status 1.
+Each message says what was given, what was expected, and what to do. The command line prints it in
+one line and exits with status 1.
 """
 
 import difflib

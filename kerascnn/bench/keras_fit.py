@@ -1,15 +1,14 @@
 """The two peers that call `model.fit`: stock Keras, and this package."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 from keras import layers
 
 from kerascnn.backend import describe_backend
-from kerascnn.bench import VALIDATION_IMAGES
+from kerascnn.bench import TIMED_IMAGES
 from kerascnn.model.build import compile_model
 from kerascnn.recipe import Recipe
 from kerascnn.training.augment import build_augmentation
@@ -17,21 +16,6 @@ from kerascnn.training.batches import TrainingBatches
 from kerascnn.training.steps import use_fast_step
 
 VALIDATION_BATCH = 500
-
-
-class StepClock(keras.callbacks.Callback):
-    """Time of the steps alone: starting `fit` costs the same for 60 steps as for 100,000."""
-
-    def on_train_begin(self, logs=None):
-        self.ends = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.ends.append(time.perf_counter())
-
-    @property
-    def milliseconds(self) -> float:
-        """Mean time from one step's end to the next one's."""
-        return (self.ends[-1] - self.ends[0]) * 1000 / max(1, len(self.ends) - 1)
 
 
 class StockKeras:
@@ -45,7 +29,7 @@ class StockKeras:
         self.size = recipe.train.batch_size
         self.model = compile_model(recipe)
         self.batches = stock_pipeline(recipe, images, labels)
-        self.validation = images[:2000], labels[:2000]
+        self.validation = images[:TIMED_IMAGES], labels[:TIMED_IMAGES]
 
     @property
     def what(self) -> str:
@@ -53,27 +37,19 @@ class StockKeras:
         pipeline = "tf.data" if keras.config.backend() == "tensorflow" else "a PyDataset"
         return f"stock Keras `fit` on {pipeline} with stock augmentation layers"
 
-    def about(self) -> dict:
-        """What else the bench tells of this peer."""
-        described = describe_backend()
-        return {
-            "backend": described["backend"],
-            "device": described["device"],
-            "mflop_image": training_mflop(self.model),
-        }
-
-    def train(self) -> float:
-        """Milliseconds a training step, from the end of the first to that of the last."""
-        clock = StepClock()
+    def train(self) -> list[float]:
+        """Train for a turn; the times at which its steps end."""
+        ends = []
+        clock = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
+        )
         self.model.fit(self.batches, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
-        return clock.milliseconds
+        return ends
 
-    def validate(self) -> float:
-        """Seconds for 10,000 validation images, measured on fewer."""
-        start = time.perf_counter()
+    def validate(self) -> int:
+        """Evaluate some images; how many."""
         self.model.evaluate(*self.validation, batch_size=VALIDATION_BATCH, verbose=0)
-        seconds = time.perf_counter() - start
-        return seconds * VALIDATION_IMAGES / len(self.validation[0])
+        return len(self.validation[0])
 
 
 class Kerascnn(StockKeras):
@@ -91,11 +67,20 @@ class Kerascnn(StockKeras):
         """What is measured, in a line."""
         return f"kerascnn, {'its own training step' if self.is_fast else 'the stock training step'}"
 
-    def train(self) -> float:
-        """Milliseconds a training step, from the end of the first to that of the last."""
-        milliseconds = super().train()
+    def train(self) -> list[float]:
+        """Train for a turn; the times at which its steps end."""
+        ends = super().train()
         self.batches.epoch += 1
-        return milliseconds
+        return ends
+
+    def describe_network(self) -> dict[str, object]:
+        """On what the network trains, and with how much arithmetic."""
+        described = describe_backend()
+        return {
+            "backend": described["backend"],
+            "device": described["device"],
+            "mflop_image": training_mflop(self.model),
+        }
 
 
 def training_mflop(model: keras.Model) -> float:
@@ -118,7 +103,7 @@ def training_mflop(model: keras.Model) -> float:
 class StockBatches(keras.utils.PyDataset):
     """Shuffled batches, each augmented by stock layers, as one writes it on torch and JAX."""
 
-    def __init__(self, images, labels, batch_size: int, augment):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int, augment: Callable):
         super().__init__()
         self.images, self.labels = images, labels
         self.batch_size, self.augment = batch_size, augment
@@ -135,7 +120,7 @@ class StockBatches(keras.utils.PyDataset):
         np.random.shuffle(self.order)
 
 
-def stock_pipeline(recipe: Recipe, images: np.ndarray, labels: np.ndarray):
+def stock_pipeline(recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> Iterable:
     """What a user of stock Keras gives to `fit`: tf.data on TensorFlow, a PyDataset elsewhere."""
     size = recipe.train.batch_size
     augment = _stock_augmentation(recipe, images.shape[1:3])
@@ -149,7 +134,7 @@ def stock_pipeline(recipe: Recipe, images: np.ndarray, labels: np.ndarray):
     return augmented.prefetch(tf.data.AUTOTUNE)
 
 
-def _stock_augmentation(recipe: Recipe, size: tuple[int, int]):
+def _stock_augmentation(recipe: Recipe, size: tuple[int, int]) -> Callable:
     settings = recipe.augmentation
     if not any(settings.model_dump().values()):
         return lambda images, training: images

@@ -5,11 +5,10 @@ that augments each image as torchvision's transforms do (torchvision's own where
 in the main process or in two workers, whichever was faster in the warm-up.
 """
 
-from __future__ import annotations
-
 import itertools
 import random
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from kerascnn.bench import VALIDATION_IMAGES
+from kerascnn.bench import TIMED_IMAGES
 from kerascnn.recipe import Augmentation, Recipe
 
 VALIDATION_BATCH = 500
@@ -56,7 +55,7 @@ class Network(nn.Module):
 class Pictures(Dataset):
     """PIL images, transformed one by one."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable):
         self.pictures = [Image.fromarray(image) for image in images]
         self.labels, self.transform = labels, transform
 
@@ -91,7 +90,7 @@ class PyTorchScript:
             )
             for workers in (0, 2)
         }
-        plain = Pictures(images[:2000], labels[:2000], _to_tensor)
+        plain = Pictures(images[:TIMED_IMAGES], labels[:TIMED_IMAGES], _to_tensor)
         self.validation = DataLoader(plain, VALIDATION_BATCH)
         self.workers = None
 
@@ -101,31 +100,25 @@ class PyTorchScript:
         source = "torchvision" if _torchvision() else "PIL, as torchvision does it"
         return f"plain PyTorch, eager; augmentation by {source}, {self.workers} loader processes"
 
-    def about(self) -> dict:
-        """What else the bench tells of this peer."""
-        return {"backend": "torch", "device": "cpu", "mflop_image": 0.0}
-
-    def train(self) -> float:
-        """Milliseconds a training step, from the end of the first to that of the last."""
+    def train(self) -> list[float]:
+        """Train for a turn; the times at which its steps end."""
         if self.workers is None:
-            seconds = {workers: self._train(loader) for workers, loader in self.loaders.items()}
-            seconds |= {workers: self._train(loader) for workers, loader in self.loaders.items()}
-            self.workers = min(seconds, key=seconds.get)
+            for _ in range(2):  # the second time counts: by then the loaders' processes are there
+                ends = {workers: self._train(loader) for workers, loader in self.loaders.items()}
+            self.workers = min(ends, key=lambda workers: ends[workers][-1] - ends[workers][0])
             self.loaders = {self.workers: self.loaders[self.workers]}
         return self._train(self.loaders[self.workers])
 
-    def validate(self) -> float:
-        """Seconds for 10,000 validation images, measured on fewer."""
+    def validate(self) -> int:
+        """Evaluate some images; how many."""
         self.model.eval()
-        start = time.perf_counter()
         with torch.no_grad():
             for images, labels in self.validation:
                 self.loss(self.model(images), labels).item()
-        seconds = time.perf_counter() - start
         self.model.train()
-        return seconds * VALIDATION_IMAGES / len(self.validation.dataset)
+        return len(self.validation.dataset)
 
-    def _train(self, loader: DataLoader) -> float:
+    def _train(self, loader: DataLoader) -> list[float]:
         ends = []
         total = 0.0
         for images, labels in loader:
@@ -135,12 +128,19 @@ class PyTorchScript:
             self.optimizer.step()
             total += loss.item() * len(labels)
             ends.append(time.perf_counter())
-        return (ends[-1] - ends[0]) * 1000 / max(1, len(ends) - 1)
+        return ends
 
 
-def _build_transform(settings: Augmentation):
+def _build_transform(settings: Augmentation) -> Callable[[Image.Image], torch.Tensor]:
     if transforms := _torchvision():
-        return _torchvision_transform(transforms, settings)
+        steps = [
+            transforms.RandomHorizontalFlip(settings.horizontal_flip),
+            transforms.RandomCrop(32, padding=settings.crop_padding),
+            transforms.ColorJitter(settings.brightness, settings.contrast, settings.saturation),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5,) * 3, (0.5,) * 3),
+        ]
+        return transforms.Compose(steps)
 
     def transform(picture: Image.Image) -> torch.Tensor:
         if random.random() < settings.horizontal_flip:
@@ -156,18 +156,6 @@ def _torchvision():
     except ImportError:
         return None
     return transforms
-
-
-def _torchvision_transform(transforms, settings: Augmentation):
-    return transforms.Compose(
-        [
-            transforms.RandomHorizontalFlip(settings.horizontal_flip),
-            transforms.RandomCrop(32, padding=settings.crop_padding),
-            transforms.ColorJitter(settings.brightness, settings.contrast, settings.saturation),
-            transforms.ToTensor(),
-            transforms.Normalize((0.5,) * 3, (0.5,) * 3),
-        ]
-    )
 
 
 def _crop(picture: Image.Image, padding: int) -> Image.Image:

@@ -52,17 +52,16 @@ def bench(
         print_json(measured)
         return
     out.print(table_bench(measured))
-    floor, ratios = measured["floor"], measured["ratios"]
-    for name, text in (
-        ("vs_pytorch", "epoch, kerascnn / plain PyTorch script"),
-        ("vs_keras", "epoch, kerascnn / stock Keras"),
-        ("vs_floor", "training step, kerascnn / arithmetic floor"),
+    floor, ratios = measured.floor, measured.ratios
+    for ratio, text in (
+        (ratios.vs_pytorch, "epoch, kerascnn / plain PyTorch script"),
+        (ratios.vs_keras, "epoch, kerascnn / stock Keras"),
+        (ratios.vs_floor, "training step, kerascnn / arithmetic floor"),
     ):
-        ratio = ratios[name]
-        spread = f"{ratio['low']:.2f} to {ratio['high']:.2f} over {measured['rounds']} rounds"
-        out.print(f"{text}: {ratio['median']:.2f} ({spread})", highlight=False)
+        spread = f"{ratio.low:.2f} to {ratio.high:.2f} over {measured.rounds} rounds"
+        out.print(f"{text}: {ratio.median:.2f} ({spread})", highlight=False)
     out.print(
-        f"Floor: {floor['mflop_image']:.0f} MFLOP an image at {floor['gflop_second']:.0f} GFLOP/s "
-        f"of float32 matrix product: {floor['step_ms']:.1f} ms a step.",
+        f"Floor: {floor.mflop_image:.0f} MFLOP an image at {floor.gflop_second:.0f} GFLOP/s of "
+        f"float32 matrix product: {floor.step_ms:.1f} ms a step.",
         highlight=False,
     )

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kerascnn.backend import require_backend
 from kerascnn.cli.options import DataDir, Json, RunName, RunsDir
-from kerascnn.cli.output import build_data_progress, out, print_json, remark_problems
+from kerascnn.cli.output import out, print_json, remark_problems, show_data_progress
+
+if TYPE_CHECKING:
+    from kerascnn.data import Dataset
+    from kerascnn.run import Run
 
 
 def evaluate(
@@ -17,22 +23,15 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a run's best epoch on the test images, and draw its figures again."""
-    from kerascnn.backend import require_backend
     from kerascnn.run.find import find_run
 
     found = find_run(run, runs_dir)
     name = found.recipe.data.dataset
     require_backend()
-
     show(found, load_with_progress(name, data_dir), json)
 
 
-def compare(
-    a: RunName,
-    b: RunName,
-    runs_dir: RunsDir = Path("runs"),
-    json: Json = False,
-) -> None:
+def compare(a: RunName, b: RunName, runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     """Compare two evaluated runs per class, with the difference and whether it exceeds chance."""
     from kerascnn.evaluation.compare import compare
     from kerascnn.run.find import find_run
@@ -40,7 +39,7 @@ def compare(
 
     comparison = compare(find_run(a, runs_dir), find_run(b, runs_dir))
     if json:
-        print_json(comparison.model_dump(mode="json"))
+        print_json(comparison)
         return
     out.print(Text(f"A: {comparison.a}"))
     out.print(Text(f"B: {comparison.b}"))
@@ -53,7 +52,7 @@ def compare(
     )
 
 
-def show(run, dataset, json: bool) -> None:
+def show(run: Run, dataset: Dataset, json: bool) -> None:
     """Evaluate a run, draw its figures, and print tables, diagnosis, and where the figures are."""
     from kerascnn.evaluation import evaluate
     from kerascnn.evaluation.figures import write_figures
@@ -62,7 +61,7 @@ def show(run, dataset, json: bool) -> None:
     evaluation = evaluate(run, dataset=dataset)
     write_figures(run, dataset=dataset)
     if json:
-        print_json(evaluation.model_dump(mode="json"))
+        print_json(evaluation)
         return
     if evaluation.dataset != "cifar10":
         out.print(
@@ -88,19 +87,11 @@ def show(run, dataset, json: bool) -> None:
     out.print(Text(f"Figures: {run.figures_path}/ ({figures})"), soft_wrap=True)
 
 
-def load_with_progress(name: str, data_dir: Path | None):
+def load_with_progress(name: str, data_dir: Path | None) -> Dataset:
     """Load a data set with a bar while it is decoded for the first time; name unusable files."""
     from kerascnn.data import load_dataset
 
-    with build_data_progress() as progress:
-        tasks: dict[str, int] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total, count="")
-            count = f"{done:,}/{total:,} images"
-            progress.update(tasks[what], completed=done, count=count)
-
-        dataset = load_dataset(name, data_dir, tell)
+    with show_data_progress() as progress:
+        dataset = load_dataset(name, data_dir, progress)
     remark_problems(dataset.problems)
     return dataset

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,15 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from kerascnn.backend import describe_backend
+from kerascnn.errors import RunError
 from kerascnn.show.words import visible
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from pydantic import BaseModel
+    from rich.progress import TaskID
+
+    from kerascnn.show.style import Figure
 
 
 class SafeConsole(Console):
@@ -43,8 +49,12 @@ err = SafeConsole(stderr=True)
 
 
 def print_json(content: object) -> None:
-    """Print one JSON document on standard output."""
-    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+    """Print one JSON document, of plain values and records, on standard output."""
+
+    def dump(record: BaseModel) -> dict[str, object]:
+        return record.model_dump(mode="json")
+
+    typer.echo(json.dumps(content, indent=2, allow_nan=False, default=dump))
 
 
 def remark(text: str, style: str = "") -> None:
@@ -60,11 +70,22 @@ def remark_problems(problems: Sequence[str], most: int = 10) -> None:
         remark(f"Skipped: {len(problems) - most} more files.", "yellow")
 
 
-def build_data_progress() -> Progress:
-    """Bars on standard error, for images decoded or bytes fetched; each task says its `count`."""
+@contextmanager
+def show_data_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on standard error, one for each thing that is done, as `cifar10.Progress` tells it."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    return Progress(
+    tasks: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = progress.add_task(what, count="")
+        count = f"{done:,}/{total:,} images"
+        if what == "download":
+            count = f"{done / 2**20:.0f}/{total / 2**20:.0f} MiB"
+        progress.update(tasks[what], completed=done, total=total, count=count)
+
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[count]}"),
@@ -72,17 +93,16 @@ def build_data_progress() -> Progress:
         console=err,
         transient=True,
         disable=not err.is_terminal,  # it would leave an empty line
-    )
+    ) as progress:
+        yield tell
 
 
-def save_figure(figure, path: Path) -> Path:
-    """Write a matplotlib Figure as a PNG file.
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as a PNG file.
 
     Raises:
         RunError: if it cannot be written.
     """
-    from kerascnn.errors import RunError
-
     try:
         figure.savefig(path, dpi=150, format="png")
     except OSError as error:
@@ -101,8 +121,6 @@ def show_version(wanted: bool) -> None:
     """Print versions, backend and device, and exit."""
     if not wanted:
         return
-    from kerascnn.backend import describe_backend
-
     about = describe_backend()
     versions = about["versions"]
     out.print(f"kerascnn {versions.pop('kerascnn')}", highlight=False)

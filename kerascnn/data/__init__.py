@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from kerascnn.data import cache, cifar10, folder, shapes
 from kerascnn.errors import DatasetError
 from kerascnn.recipe import Recipe
+from kerascnn.records.data import DatasetSummary, SplitSummary
 from kerascnn.seeds import random_stream
 
 DATASETS = ("cifar10", "shapes")
@@ -24,8 +26,6 @@ DATASETS = ("cifar10", "shapes")
 SHAPES_SPLITS = {"train": (5000, 1), "test": (1000, 2)}
 # So many data sets are kept; one that the cache could not store takes memory.
 MOST_KEPT = 4
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ _kept: dict[tuple[Path, str, str], cache.Arrays] = {}
 
 
 def load_dataset(
-    name: str, data_dir: str | Path | None = None, progress: Progress | None = None
+    name: str, data_dir: str | Path | None = None, progress: cifar10.Progress | None = None
 ) -> Dataset:
     """Load a data set, from the cache if it was decoded before.
 
@@ -82,16 +82,20 @@ def load_dataset(
     Args:
         name: `cifar10`, `shapes`, or a folder of pictures, see `kerascnn.data.folder`.
         data_dir: directory of prepared TFDS data sets; else `TFDS_DATA_DIR`, else TFDS's default.
-        progress: called with (what is done, images done, images in all) while images are decoded.
+        progress: called while images are decoded, see `cifar10.Progress`.
 
     Raises:
         DatasetError: if the data set is unknown, not prepared, or damaged.
     """
     if name == "cifar10":
-        return _load_cifar10(cifar10.resolve_data_dir(data_dir), progress)
+        cifar10.check_prepared(data_dir)
+        source = cifar10.source_fingerprint(data_dir)
+        read = partial(cifar10.read_split, data_dir=data_dir, progress=progress)
+        return Dataset(name, cifar10.CLASS_NAMES, **_load_splits(name, source, read))
     if name == "shapes":
-        arrays = _load_arrays("shapes", _shapes_fingerprint(), _draw_shapes)
-        return Dataset("shapes", shapes.CLASS_NAMES, **arrays)
+        source = f"{SHAPES_SPLITS} {Path(shapes.__file__).read_text('utf-8')}"
+        arrays = _load_splits(name, source, lambda split: shapes.draw(*SHAPES_SPLITS[split]))
+        return Dataset(name, shapes.CLASS_NAMES, **arrays)
     if is_dataset(name):
         return _load_folder(Path(name).resolve())
     raise DatasetError(
@@ -116,11 +120,8 @@ def shape_of_dataset(name: str) -> tuple[tuple[int, int, int], int]:
 
 def is_dataset(name: str) -> bool:
     """Whether a name is that of a data set: a known one, or of a folder with sub-folders."""
-    path = Path(name)
     try:
-        return name in DATASETS or (
-            path.is_dir() and any(each.is_dir() and each.name[0] != "." for each in path.iterdir())
-        )
+        return name in DATASETS or bool(folder.sub_folders(Path(name)))
     except OSError:
         return False
 
@@ -160,28 +161,25 @@ def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.nd
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def describe_dataset(dataset: Dataset) -> dict[str, object]:
-    """What is in a data set.
+def describe_dataset(dataset: Dataset) -> DatasetSummary:
+    """What is in a data set."""
 
-    Returns:
-        `name`, `class_names`, `image_shape`, and `splits`: for `train` and `test` the `num_images`,
-        `per_class` (counts) and `channel_means` (fractions from 0 to 1).
-    """
-    splits = {}
-    for split in ("train", "test"):
-        images = getattr(dataset, f"{split}_images")
-        labels = getattr(dataset, f"{split}_labels")
-        splits[split] = {
-            "num_images": len(images),
-            "per_class": np.bincount(labels, minlength=dataset.num_classes).tolist(),
-            "channel_means": (images.mean(axis=(0, 1, 2), dtype="float64") / 255).tolist(),
-        }
-    return {
-        "name": dataset.name,
-        "class_names": list(dataset.class_names),
-        "image_shape": list(dataset.image_shape),
-        "splits": splits,
-    }
+    def describe(images: np.ndarray, labels: np.ndarray) -> SplitSummary:
+        return SplitSummary(
+            num_images=len(images),
+            per_class=np.bincount(labels, minlength=dataset.num_classes).tolist(),
+            channel_means=(images.mean(axis=(0, 1, 2), dtype="float64") / 255).tolist(),
+        )
+
+    return DatasetSummary(
+        name=dataset.name,
+        class_names=dataset.class_names,
+        image_shape=dataset.image_shape,
+        splits={
+            "train": describe(dataset.train_images, dataset.train_labels),
+            "test": describe(dataset.test_images, dataset.test_labels),
+        },
+    )
 
 
 def _load_arrays(name: str, fingerprint: str, build: Callable[[], cache.Arrays]) -> cache.Arrays:
@@ -193,14 +191,6 @@ def _load_arrays(name: str, fingerprint: str, build: Callable[[], cache.Arrays])
             del _kept[next(iter(_kept))]  # the oldest
         _kept[key] = arrays
     return dict(_kept[key])
-
-
-def _load_cifar10(data_dir: Path, progress: Progress | None) -> Dataset:
-    cifar10.check_prepared(data_dir)
-    arrays = _load_arrays(
-        "cifar10", cifar10.source_fingerprint(data_dir), lambda: _read_cifar10(data_dir, progress)
-    )
-    return Dataset("cifar10", cifar10.CLASS_NAMES, **arrays)
 
 
 def _load_folder(root: Path) -> Dataset:
@@ -218,22 +208,14 @@ def _load_folder(root: Path) -> Dataset:
     return Dataset(str(root), class_names, **arrays, fingerprint=digest, problems=tuple(problems))
 
 
-def _read_cifar10(data_dir: Path, progress: Progress | None) -> dict[str, np.ndarray]:
-    arrays = {}
-    for split in ("train", "test"):
-        tell = progress and (lambda done, total, s=split: progress(f"decode {s}", done, total))
-        images, labels = cifar10.read_split(split, data_dir, tell)
-        arrays |= {f"{split}_images": images, f"{split}_labels": labels.astype("int32")}
-    return arrays
+def _load_splits(
+    name: str, fingerprint: str, read: Callable[[str], tuple[np.ndarray, np.ndarray]]
+) -> cache.Arrays:
+    def build() -> cache.Arrays:
+        arrays = {}
+        for split in ("train", "test"):
+            images, labels = read(split)
+            arrays |= {f"{split}_images": images, f"{split}_labels": labels.astype("int32")}
+        return arrays
 
-
-def _shapes_fingerprint() -> str:
-    return f"{SHAPES_SPLITS} {Path(shapes.__file__).read_text('utf-8')}"
-
-
-def _draw_shapes() -> dict[str, np.ndarray]:
-    arrays = {}
-    for split, (num_images, seed) in SHAPES_SPLITS.items():
-        images, labels = shapes.draw(num_images, seed)
-        arrays |= {f"{split}_images": images, f"{split}_labels": labels.astype("int32")}
-    return arrays
+    return _load_arrays(name, fingerprint, build)

@@ -22,8 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 def cache_directory() -> Path:
     """`KERASCNN_CACHE_DIR`, else the user's cache directory as the platform has it."""
-    chosen = os.environ.get("KERASCNN_CACHE_DIR")
-    if chosen:
+    if chosen := os.environ.get("KERASCNN_CACHE_DIR"):
         return Path(chosen)
     from platformdirs import user_cache_path
 
@@ -44,9 +43,8 @@ def load(name: str, fingerprint: str, build: Callable[[], Arrays]) -> Arrays:
     Returns:
         Name to array, read-only, and memory-mapped where they are stored.
     """
-    digest = hashlib.sha256(
-        f"{LAYOUT} {fingerprint}".encode("utf-8", "surrogateescape")
-    ).hexdigest()[:16]
+    source = f"{LAYOUT} {fingerprint}".encode("utf-8", "surrogateescape")
+    digest = hashlib.sha256(source).hexdigest()[:16]
     entry = cache_directory() / f"{name}-{digest}"
     arrays = _read(entry) or _store(entry, build())
     for array in arrays.values():

@@ -8,13 +8,14 @@ label.labels.txt, and the images in shards, for instance cifar10-test.array_reco
 
 import hashlib
 import io
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from kerascnn.errors import DatasetError
 
@@ -33,7 +34,8 @@ CLASS_NAMES = (
 VERSION = "3.0.2"
 SPLITS = ("train", "test")
 
-Progress = Callable[[int, int], None]
+# Called with what is being done, how much of it is done, and how much there is in all.
+Progress = Callable[[str, int, int], None]
 
 # TFDS's own prefix for what is not finished.
 LEFTOVER_PREFIX = "incomplete."
@@ -45,6 +47,22 @@ WAYS_ON = (
 
 IMAGE_SHAPE = (32, 32, 3)
 _READ_RECORDS = 1000
+
+
+class _Split(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    name: str
+    shard_lengths: list[int]
+
+
+class _Information(BaseModel):
+    """What of a dataset_info.json is needed to read the data set."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    file_format: str = "tfrecord"  # TFDS leaves its default out
+    splits: list[_Split] = []
 
 
 def resolve_data_dir(data_dir: str | Path | None = None) -> Path:
@@ -99,17 +117,15 @@ def read_split(
     Args:
         split: "train" (50,000 images) or "test" (10,000).
         data_dir: where TFDS data sets lie; see `resolve_data_dir`.
-        progress: called as `progress(done, total)`, both counted in images.
+        progress: called with "decode train" or "decode test", images done, and images in all.
 
     Returns:
         images, uint8 (num_images, 32, 32, 3) in 0..255, and labels, int64 (num_images,) in 0..9,
         an index into `CLASS_NAMES`.
 
     Raises:
-        DatasetError: as in `check_prepared`, or a record is damaged, or `split` is unknown.
+        DatasetError: as in `check_prepared`, or a record is damaged.
     """
-    if split not in SPLITS:
-        raise DatasetError(f"Split {split!r} is not known. CIFAR-10 has 'train' and 'test'.")
     check_prepared(data_dir)
     source = _open_source(split, resolve_data_dir(data_dir))
     total = len(source)
@@ -119,7 +135,7 @@ def read_split(
         stop = min(start + _READ_RECORDS, total)
         images[start:stop], labels[start:stop] = _read_records(source, split, start, stop)
         if progress:
-            progress(stop, total)
+            progress(f"decode {split}", stop, total)
     return images, labels
 
 
@@ -138,9 +154,7 @@ def _shards(data_dir: Path) -> dict[Path, int]:
         _check_present(directory)
     except OSError as error:
         raise DatasetError(f"{directory} cannot be read: {reason(error)}. {WAYS_ON}") from error
-    information = _load_information(directory / "dataset_info.json")
-    _check_format(directory, information)
-    shards = _expected_shards(directory, information)
+    shards = _expected_shards(directory)
     for path in shards:
         if not path.is_file():
             raise _half_prepared(directory, f"{path.name} is missing")
@@ -168,40 +182,26 @@ def is_occupied(directory: Path) -> bool:
         return True
 
 
-def _load_information(path: Path) -> dict[str, Any]:
+def _expected_shards(directory: Path) -> dict[Path, int]:
+    path = directory / "dataset_info.json"
     try:
-        information = json.loads(path.read_text(encoding="utf-8"))
+        information = _Information.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise _damaged(path, f"cannot be parsed ({error})") from error
-    if not isinstance(information, dict):
-        raise _damaged(path, "is not a JSON object")
-    return information
-
-
-def _check_format(directory: Path, information: dict[str, Any]) -> None:
-    file_format = information.get("fileFormat", "tfrecord")  # TFDS leaves its default out
-    if file_format != "array_record":
+        raise _damaged(path, "is not what TFDS writes there") from error
+    if information.file_format != "array_record":
         raise DatasetError(
-            f"CIFAR-10 in {directory} is in the format {file_format!r}, expected 'array_record',"
-            " which is read without TensorFlow. Prepare it in another directory:"
+            f"CIFAR-10 in {directory} is in the format '{information.file_format}', expected"
+            " 'array_record', which is read without TensorFlow. Prepare it in another directory:"
             " `kerascnn data prepare --data-dir DIRECTORY`."
         )
-
-
-def _expected_shards(directory: Path, information: dict[str, Any]) -> dict[Path, int]:
-    try:
-        lengths = {
-            split["name"]: [int(length) for length in split["shardLengths"]]
-            for split in information["splits"]
-        }
-        return {
-            directory / f"cifar10-{split}.array_record-{index:05d}-of-{len(lengths[split]):05d}": n
-            for split in SPLITS
-            for index, n in enumerate(lengths[split])
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        problem = "does not list the shards of both splits"
-        raise _damaged(directory / "dataset_info.json", problem) from error
+    lengths = {split.name: split.shard_lengths for split in information.splits}
+    if not lengths.keys() >= set(SPLITS):
+        raise _damaged(path, "does not list both splits")
+    return {
+        directory / f"cifar10-{split}.array_record-{index:05d}-of-{len(lengths[split]):05d}": n
+        for split in SPLITS
+        for index, n in enumerate(lengths[split])
+    }
 
 
 def _count_records(path: Path) -> int:

@@ -35,10 +35,10 @@ def find_files(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
     """Class names, in alphabetical order, and the files of each split with their labels.
 
     Raises:
-        DatasetError: if there are fewer than two classes, if test/ has a class that train/ does not
-            have, or if only one of the two is there.
+        DatasetError: if there are fewer than two classes, if test/ has a class that train/ has
+            not, or if only one of the two is there.
     """
-    there = [split for split in ("train", "test") if _sub_folders(root / split)]
+    there = [split for split in ("train", "test") if sub_folders(root / split)]
     if len(there) == 1:
         other = "test" if there == ["train"] else "train"
         raise DatasetError(
@@ -52,11 +52,16 @@ def find_files(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
             raise DatasetError(
                 f"'{root / 'test'}' has the class '{extra[0]}', but '{root / 'train'}' does not."
             )
-        return class_names, {
-            split: _files_of(root / split, class_names) for split in ("train", "test")
-        }
+        return class_names, {split: _files_of(root / split, class_names) for split in there}
     class_names = _check_classes(root)
     return class_names, _divide(_files_of(root, class_names))
+
+
+def sub_folders(directory: Path) -> list[Path]:
+    """The folders directly in a directory, less hidden ones; none where there is no directory."""
+    if not directory.is_dir():
+        return []
+    return [path for path in directory.iterdir() if path.is_dir() and path.name[0] != "."]
 
 
 def fingerprint(splits: dict[str, Files]) -> str:
@@ -114,14 +119,8 @@ def choose_shape(paths: list[Path]) -> tuple[int, int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale)), 3
 
 
-def _sub_folders(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        return []
-    return [path for path in directory.iterdir() if path.is_dir() and path.name[0] != "."]
-
-
 def _class_names(directory: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in _sub_folders(directory) if find_images(path)))
+    return tuple(sorted(path.name for path in sub_folders(directory) if find_images(path)))
 
 
 def _check_classes(directory: Path) -> tuple[str, ...]:

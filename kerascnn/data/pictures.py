@@ -59,8 +59,8 @@ def load_images(
     """Read pictures of one shape, passing over those that cannot be read.
 
     Returns:
-        uint8 (num_images, height, width, channels), the paths of those, and a message for each
-        file that was passed over.
+        uint8 (num_images, height, width, channels), their paths, and a message for each file that
+        was passed over.
     """
     images, read, problems = [], [], []
     for path in paths:
@@ -85,7 +85,12 @@ def find_images(directory: Path) -> list[Path]:
 
     Hidden files and what is in hidden folders are passed over.
     """
-    return sorted(_walk(directory))
+    found = []
+    # Passes over what may not be read or is gone by then, and follows no link to a folder.
+    for place, folders, files in os.walk(directory):
+        folders[:] = [name for name in folders if name[0] != "."]
+        found += [Path(place, name) for name in files if name[0] != "."]
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 @contextmanager
@@ -93,11 +98,8 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
     """A picture to decode; whatever goes wrong with it is an ImageError."""
     from PIL import Image, UnidentifiedImageError
 
-    try:
-        is_other = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
-    except ValueError:  # no name of a file
-        is_other = False
-    if is_other:  # a pipe would be waited for
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        # A pipe would be waited for.
         raise ImageError(f"'{path}' is not a file; expected a picture.")
     try:
         with warnings.catch_warnings():
@@ -120,17 +122,7 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
         raise ImageError(f"'{path}' cannot be read as a picture: {reason}.") from None
 
 
-def _walk(directory: Path) -> Iterator[Path]:
-    # Passes over what may not be read or is gone by then, and follows no link to a folder.
-    for place, folders, files in os.walk(directory):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(place, name)
-            if path.suffix.lower() in SUFFIXES and name[0] != "." and path.is_file():
-                yield path
-
-
-def _to_rgb(picture):
+def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     from PIL import Image
 
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -145,7 +137,7 @@ def _to_rgb(picture):
     return picture.convert("RGB")
 
 
-def _fit(picture, image_shape: tuple[int, int, int] | None) -> np.ndarray:
+def _fit(picture: PIL.Image.Image, image_shape: tuple[int, int, int] | None) -> np.ndarray:
     from PIL import Image, ImageOps
 
     if image_shape is None:

@@ -5,7 +5,6 @@ is replaced, because TFDS's own needs TensorFlow to unpack the archive and to en
 """
 
 import contextlib
-import gzip
 import hashlib
 import http.client
 import io
@@ -16,7 +15,6 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -33,6 +31,7 @@ from kerascnn.data.cifar10 import (
     dataset_directory,
     find_leftovers,
     is_occupied,
+    is_prepared,
     reason,
     resolve_data_dir,
 )
@@ -40,6 +39,7 @@ from kerascnn.errors import DatasetError
 
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+ARCHIVE_BYTES = 170_052_171
 BATCH_FILES = {
     "train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
     "test": ("test_batch.bin",),
@@ -66,8 +66,8 @@ def prepare(
     Args:
         data_dir: where TFDS data sets lie; see `resolve_data_dir`.
         archive: a local cifar-10-binary.tar.gz; None downloads it from `ARCHIVE_URL`.
-        progress: called as `progress(done, total)`: first, if there is a download, counted in
-            bytes, then counted in images.
+        progress: called with (what is done, how much of it, how much in all): "download", in
+            bytes, if there is one, and "write images", in images.
 
     Returns:
         The resolved `data_dir`.
@@ -78,12 +78,10 @@ def prepare(
             is not a complete CIFAR-10 (it is left alone).
     """
     data_dir = resolve_data_dir(data_dir)
-    try:
-        check_prepared(data_dir)
+    if is_prepared(data_dir):
         return data_dir
-    except DatasetError:
-        if is_occupied(dataset_directory(data_dir)):
-            raise  # nobody's files are overwritten
+    if is_occupied(dataset_directory(data_dir)):  # nobody's files are overwritten
+        check_prepared(data_dir)
     with _staging_directory(data_dir) as staging:
         _write_dataset(_load_batches(archive, staging, progress), staging, progress)
         check_prepared(staging)
@@ -101,7 +99,7 @@ def _staging_directory(data_dir: Path) -> Iterator[Path]:
     missing = [path for path in (dataset, *dataset.parents) if not os.path.exists(path)]
     try:
         dataset.mkdir(parents=True, exist_ok=True)
-        with _sole_preparation(dataset):
+        with _locked(dataset):
             for leftover in find_leftovers(dataset):
                 shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(prefix=LEFTOVER_PREFIX, dir=dataset) as staging:
@@ -109,38 +107,29 @@ def _staging_directory(data_dir: Path) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(data_dir, error) from error
     finally:
-        _remove_empty(missing)
+        for directory in missing:  # those that are still empty
+            with contextlib.suppress(OSError):
+                directory.rmdir()
 
 
 @contextlib.contextmanager
-def _sole_preparation(dataset: Path) -> Iterator[None]:
-    """Hold a lock on the directory, which the system releases even if the process is killed."""
+def _locked(dataset: Path) -> Iterator[None]:
+    """A lock on the directory itself: no file stays, and the system frees it in any case."""
+    import fcntl
+
     descriptor = os.open(dataset, os.O_RDONLY)
     try:
-        _lock(descriptor, dataset)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatasetError(
+                f"Another process is preparing CIFAR-10 in {dataset}. Wait until it has finished."
+            ) from error
+        except OSError:
+            pass  # some network file systems cannot lock a directory; one process needs no lock
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, dataset: Path) -> None:
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DatasetError(
-            f"Another process is preparing CIFAR-10 in {dataset}. Wait until it has finished."
-        ) from error
-    except OSError:
-        pass  # some network file systems cannot lock a directory; one process needs no lock
-
-
-def _remove_empty(directories: list[Path]) -> None:
-    """Remove those of the directories, innermost first, that are still empty."""
-    for directory in directories:
-        with contextlib.suppress(OSError):
-            directory.rmdir()
 
 
 def _unwritable(data_dir: Path, error: Exception) -> DatasetError:
@@ -179,12 +168,10 @@ def _open_archive(path: Path) -> BinaryIO:
 def _download(file: BinaryIO, progress: Progress | None) -> None:
     with _connect() as response:
         total = response.length or 0  # unknown to some proxies
-        done = 0
         while piece := _receive(response):
             file.write(piece)
-            done += len(piece)
             if progress:
-                progress(done, max(done, total))
+                progress("download", file.tell(), max(file.tell(), total))
 
 
 def _receive(response: Any) -> bytes:
@@ -225,67 +212,28 @@ def _not_downloaded(problem: str) -> DatasetError:
 
 
 def _read_archive(file: BinaryIO, name: str) -> dict[str, np.ndarray]:
+    """The records in the official archive; no other is unpacked, and nothing of it to disk."""
     file.seek(0)
     md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    found = f"{file.tell():,} bytes with md5 {md5}"
-    try:
-        members = _read_members(file)
-    except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
-        raise _unusable(name, _archive_problem(error), found) from error
     if md5 != ARCHIVE_MD5:
-        raise _unusable(name, "is another archive or was altered", found)
-    try:
-        return {
-            split: np.concatenate([_records(members, batch) for batch in batches])
-            for split, batches in BATCH_FILES.items()
-        }
-    except ValueError as error:
-        raise _unusable(name, f"is damaged, {error}", found) from error
-
-
-def _read_members(file: BinaryIO) -> dict[str, bytes]:
-    """The batch files by their names without directories; nothing is unpacked to disk."""
-    wanted = {batch for batches in BATCH_FILES.values() for batch in batches}
-    members = {}
+        raise DatasetError(
+            f"Archive {name} is not the official one, or is damaged: found {file.tell():,} bytes"
+            f" with md5 {md5}, expected cifar-10-binary.tar.gz, {ARCHIVE_BYTES:,} bytes with md5"
+            f" {ARCHIVE_MD5}. Get it again from {ARCHIVE_URL}."
+        )
     file.seek(0)
     with tarfile.open(fileobj=file, mode="r:gz") as archive:
-        for member in archive:
-            name = PurePosixPath(member.name).name
-            if name in wanted and member.isfile():
-                members[name] = archive.extractfile(member).read()
-    return members
-
-
-def _archive_problem(error: Exception) -> str:
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return "is truncated"
-    if isinstance(error, gzip.BadGzipFile) or "not a gzip" in str(error):
-        return "is not a gzip archive"
-    if isinstance(error, tarfile.ReadError):
-        return "is not a tar archive"
-    return f"cannot be read ({reason(error)})"
-
-
-def _records(members: dict[str, bytes], batch: str) -> np.ndarray:
-    """One batch file as uint8 (num_images, 3073): a label, then the planes of an image."""
-    content = members.get(batch)
-    if content is None:
-        raise ValueError(f"it has no {batch}")
-    if not content or len(content) % _RECORD_BYTES:
-        raise ValueError(
-            f"{batch} has {len(content):,} bytes, expected a multiple of {_RECORD_BYTES}"
+        contents = {
+            PurePosixPath(member.name).name: archive.extractfile(member).read()
+            for member in archive
+            if member.isfile()
+        }
+    return {
+        split: np.frombuffer(b"".join(contents[batch] for batch in batches), np.uint8).reshape(
+            -1, _RECORD_BYTES
         )
-    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD_BYTES)
-    if records[:, 0].max() >= len(CLASS_NAMES):
-        raise ValueError(f"{batch} has label {records[:, 0].max()}, expected 0 to 9")
-    return records
-
-
-def _unusable(name: str, problem: str, found: str) -> DatasetError:
-    return DatasetError(
-        f"Archive {name} {problem}: found {found}, expected the binary version of CIFAR-10,"
-        f" cifar-10-binary.tar.gz with md5 {ARCHIVE_MD5}. Get it again from {ARCHIVE_URL}."
-    )
+        for split, batches in BATCH_FILES.items()
+    }
 
 
 # The writing
@@ -318,7 +266,7 @@ def _example_generators(
     def advance() -> None:
         done = next(counts)
         if progress and (done % _REPORT_IMAGES == 0 or done == total):
-            progress(done, total)
+            progress("write images", done, total)
 
     return {split: _examples(split, records, advance) for split, records in batches.items()}
 

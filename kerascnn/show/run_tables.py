@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kerascnn.recipe import Recipe
+from kerascnn.records.bench import Bench
+from kerascnn.records.data import DatasetSummary
 from kerascnn.records.quantity import BEST_VAL_LOSS, MISSING, percent, points
 from kerascnn.records.run import (
     ClassAccuracy,
@@ -131,41 +133,42 @@ def table_comparison(comparison: Comparison) -> Table:
     return table
 
 
-def table_dataset(description: dict) -> Table:
-    """Counts per class and channel means, as `describe_dataset` gives them."""
-    table = build_table(f"{description['name']}, images of {_size(description['image_shape'])}")
+def table_dataset(dataset: DatasetSummary) -> Table:
+    """Counts per class and channel means."""
+    height, width, channels = dataset.image_shape
+    title = f"{dataset.name}, images of {height}x{width} pixels, {channels} channels"
+    table = build_table(title)
     table.add_column("class")
-    for split in description["splits"]:
+    for split in dataset.splits:
         table.add_column(split, justify="right")
-    for index, name in enumerate(description["class_names"]):
-        counts = (str(split["per_class"][index]) for split in description["splits"].values())
-        table.add_row(cell(name), *counts)
+    splits = dataset.splits.values()
+    for name, *counts in zip(
+        dataset.class_names, *(split.per_class for split in splits), strict=True
+    ):
+        table.add_row(cell(name), *map(str, counts))
     table.add_section()
-    splits = description["splits"].values()
-    table.add_row("all", *(f"{split['num_images']:,}" for split in splits), style="bold")
-    means = (" ".join(f"{mean:.4f}" for mean in split["channel_means"]) for split in splits)
+    table.add_row("all", *(f"{split.num_images:,}" for split in splits), style="bold")
+    means = (" ".join(f"{mean:.4f}" for mean in split.channel_means) for split in splits)
     table.add_row("channel means", *means)
     return table
 
 
-def table_bench(measured: dict) -> Table:
-    """A row a peer, as `bench.run_bench` gives them."""
-    title = (
-        f"{measured['recipe']}, batch size {measured['batch_size']}, {measured['backend']} on "
-        f"{measured['device']}, {measured['threads']} threads"
+def table_bench(bench: Bench) -> Table:
+    """A row for each program that was timed."""
+    table = build_table(
+        f"{bench.recipe}, batch size {bench.batch_size}, {bench.backend} on {bench.device}, "
+        f"{bench.threads} threads"
     )
-    table = build_table(title)
     table.add_column("")
     for column in ("ms a step (low – high)", "images/s", "s an epoch", "peak MB"):
         table.add_column(column, justify="right")
-    for peer in measured["peers"]:
-        step = f"{peer['step_ms']:.1f} ({peer['step_ms_low']:.1f} – {peer['step_ms_high']:.1f})"
+    for peer in bench.peers:
         table.add_row(
-            cell(peer["what"]),
-            step,
-            f"{peer['images_second']:,.0f}",
-            f"{peer['epoch_seconds']:.1f}",
-            f"{peer['peak_mb']:,.0f}",
+            cell(peer.what),
+            f"{peer.step_ms:.1f} ({peer.step_ms_low:.1f} – {peer.step_ms_high:.1f})",
+            f"{peer.images_second:,.0f}",
+            f"{peer.epoch_seconds:.1f}",
+            f"{peer.peak_mb:,}",
         )
     return table
 
@@ -207,8 +210,3 @@ def _beside(value: float, given: float | None, form: str) -> list[str]:
     if given is None:
         return [MISSING, ""]
     return [format(given, form), format(value - given, "+" + form)]
-
-
-def _size(image_shape: list[int]) -> str:
-    height, width, channels = image_shape
-    return f"{height}x{width} pixels, {channels} channels"

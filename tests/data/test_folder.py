@@ -301,7 +301,7 @@ def test_explain_filter_prints_odd_names_as_they_are(weird_run, invoke):
     status, out, _ = invoke("explain-filter", bold[0], weird_run)
     assert status == 0
     sentence = json.loads(invoke("explain-filter", bold[0], weird_run, "--json")[1])["sentence"]
-    assert "; [bold] " in sentence
+    assert "Class [bold] " in sentence
     assert sentence in " ".join(out.split())
     assert "│ [bold] among the top 8 " in out
 

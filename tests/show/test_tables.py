@@ -7,6 +7,7 @@ from made.records import make_classes, make_evaluation
 from rich.console import Console
 
 from kerascnn.recipe import list_recipes, load_recipe
+from kerascnn.records.data import DatasetSummary
 from kerascnn.records.run import ComparedClass, Comparison, RunSummary
 from kerascnn.show import run_tables as tables
 
@@ -170,27 +171,15 @@ def test_comparison_gives_each_class_and_a_verdict():
 
 
 def test_dataset_gives_counts_and_channel_means_of_each_split():
-    title, rows = read(
-        tables.table_dataset(
-            {
-                "name": "shapes",
-                "class_names": ["disk", "ring"],
-                "image_shape": [32, 16, 3],
-                "splits": {
-                    "train": {
-                        "num_images": 5000,
-                        "per_class": [2000, 3000],
-                        "channel_means": [0.1, 0.25, 0.33336],
-                    },
-                    "test": {
-                        "num_images": 3,
-                        "per_class": [1, 2],
-                        "channel_means": [0.5, 0.5, 0.5],
-                    },
-                },
-            }
-        )
+    train = {"num_images": 5000, "per_class": [2000, 3000], "channel_means": [0.1, 0.25, 0.33336]}
+    test = {"num_images": 3, "per_class": [1, 2], "channel_means": [0.5, 0.5, 0.5]}
+    dataset = DatasetSummary(
+        name="shapes",
+        class_names=["disk", "ring"],
+        image_shape=[32, 16, 3],
+        splits={"train": train, "test": test},
     )
+    title, rows = read(tables.table_dataset(dataset))
     assert title == "shapes, images of 32x16 pixels, 3 channels"
     assert rows == {
         "class": ["train", "test"],
