@@ -1,7 +1,5 @@
 """Which Keras backend: settled before Keras is first imported."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import importlib.util
@@ -33,17 +31,19 @@ def require_backend() -> str:
     Raises:
         BackendError: if `KERAS_BACKEND` names none that trains, or one that is not installed.
     """
-    name = _backend_name()
+    name = os.environ.get("KERAS_BACKEND") or "torch"
+    if "keras" in sys.modules:
+        name = sys.modules["keras"].config.backend()
     if name not in BACKENDS:
         raise BackendError(
             f"KERAS_BACKEND is '{name}'; expected one of {', '.join(BACKENDS)}. "
             "Unset it to use torch."
         )
     if importlib.util.find_spec(name) is None:
+        package = "torch" if name == "torch" else f"'kerascnn[{name}]'"
         raise BackendError(
-            f"The Keras backend '{name}' is not installed. "
-            f"Install it with `pip install {_requirement(name)}`, "
-            "or unset KERAS_BACKEND to use torch."
+            f"The Keras backend '{name}' is not installed. Install it with `pip install {package}`,"
+            " or unset KERAS_BACKEND to use torch."
         )
     return name
 
@@ -80,22 +80,11 @@ def keep_freed_memory() -> None:
             libc.mallopt(parameter, 2**30)
 
 
-def _backend_name() -> str:
-    if "keras" in sys.modules:
-        return sys.modules["keras"].config.backend()
-    return os.environ.get("KERAS_BACKEND") or "torch"
-
-
-def _requirement(name: str) -> str:
-    return "torch" if name == "torch" else f"'kerascnn[{name}]'"
-
-
 def _device(backend: str) -> tuple[str, int]:
     if backend == "torch":
         import torch
 
-        gpu = torch.cuda.is_available()
-        name = torch.cuda.get_device_name() if gpu else "cpu"
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         return name, torch.get_num_threads()
     if backend == "jax":
         import jax

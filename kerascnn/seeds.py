@@ -1,7 +1,5 @@
 """Independent random streams, all drawn from a run's one seed."""
 
-from __future__ import annotations
-
 import numpy as np
 
 PURPOSES = ("split", "weights", "dropout", "order", "augmentation", "examples")

@@ -1,7 +1,5 @@
 """The command line: each command parses, makes one library call, and prints."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Iterator

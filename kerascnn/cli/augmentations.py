@@ -1,12 +1,12 @@
 """`kerascnn augmentations`: what augmentation does to images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kerascnn.backend import require_backend
+from kerascnn.cli.evaluate import load_with_progress
 from kerascnn.cli.options import DataDir, DatasetName, RecipeName, Seed
 from kerascnn.cli.output import remark, save_figure
 
@@ -25,14 +25,12 @@ def augmentations(
     data_dir: DataDir = None,
 ) -> None:
     """Draw some training images, each beside what random augmentation makes of it."""
-    from kerascnn.backend import require_backend
     from kerascnn.recipe import load_recipe, parse_values
 
     values = parse_values(None, {"data.dataset": dataset, "train.seed": seed})
     resolved = load_recipe(recipe).with_values(values)
     require_backend()
 
-    from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.show.image_figures import plot_augmentations
     from kerascnn.training.augment import sample_examples
 

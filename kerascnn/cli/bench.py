@@ -1,12 +1,11 @@
 """`kerascnn bench`: how fast training is here, beside what one would write by hand."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 
 import typer
 
+from kerascnn.backend import require_backend
 from kerascnn.cli.options import BatchSize, DatasetName, Json, NetworkRecipe, Settings
 from kerascnn.cli.output import err, out, print_json
 
@@ -35,7 +34,6 @@ def bench(
     The data set is shapes unless --dataset or --set names another: time depends on the size of the
     images, not on what they show.
     """
-    from kerascnn.backend import require_backend
     from kerascnn.bench import run_bench
     from kerascnn.recipe import load_recipe, parse_values
     from kerascnn.show.run_tables import table_bench

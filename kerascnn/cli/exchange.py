@@ -1,13 +1,12 @@
 """`kerascnn convert` and `kerascnn export`: weights in from PyTorch, and out to other software."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
+from kerascnn.backend import require_backend
 from kerascnn.cli.options import DatasetName, NetworkRecipe, RunName, RunsDir, Settings
 from kerascnn.cli.output import out, remark
 
@@ -34,10 +33,8 @@ def convert(
 
     values = parse_values(set_, {"data.dataset": dataset})
     resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
-
-    from kerascnn.backend import require_backend
-
     require_backend()
+
     from kerascnn.exchange import convert
 
     run = convert(weights, resolved, runs_dir)
@@ -65,10 +62,8 @@ def export(
     from kerascnn.run.find import find_run
 
     found = find_run(run, runs_dir)
-
-    from kerascnn.backend import require_backend
-
     require_backend()
+
     from kerascnn.exchange import export
     from kerascnn.exchange.network import loading_script
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,20 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.text import Text
 
-from kerascnn.cli.options import (
-    DataDir,
-    Json,
-    ModelFile,
-    RunsDir,
-    ValueRange,
-    complete_run,
-    spread,
-)
+from kerascnn.cli.options import DataDir, Json, ModelFile, RunsDir, ValueRange, complete_run, spread
 from kerascnn.cli.output import out, print_json, remark, remark_problems, save_figure
 from kerascnn.errors import SelectionError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from kerascnn.look.subject import Subject
     from kerascnn.records import Record
+    from kerascnn.show.style import Figure
 
 WHOLE_RANGE = (0.0, 255.0)
 
@@ -100,21 +95,15 @@ def top_activations(
 ) -> None:
     """Show the images that excite a filter most."""
     from kerascnn.look import top_images
+    from kerascnn.show.filter_figures import plot_top_activations
     from kerascnn.show.filter_tables import table_top
 
     subject, name = _open(looked_at)
     found = top_images(subject, filter_, k, score, name)
-    remark_problems(subject.shown.problems)
     records = [each.record for each in found]
-    if json:
-        _print_records(records)
-    else:
-        title = f"Highest {score} activation of {name}"
-        for record in records:
-            out.print(table_top(record, f"{title}, filter {record.filter}"))
-
-    from kerascnn.show.filter_figures import plot_top_activations
-
+    title = f"Highest {score} activation of {name}"
+    tables = (table_top(record, f"{title}, filter {record.filter}") for record in records)
+    _show(subject, records, json, *tables)
     numbers = "-".join(str(record.filter) for record in records)
     title = f"{subject.name}: images with the highest {score} activation of {name}"
     figure = plot_top_activations(found, title)
@@ -146,51 +135,36 @@ def feature_maps(
 ) -> None:
     """Show what a layer makes of some images that the model gets right."""
     from kerascnn.look import choose_images, describe_maps, maps_of
+    from kerascnn.show.filter_figures import plot_feature_maps
     from kerascnn.show.filter_tables import table_maps
 
     subject, name = _open(looked_at)
     chosen = choose_images(subject, class_, image)
     maps = maps_of(subject, chosen, name)
     found = describe_maps(subject, chosen, maps, _parse_filters(filters, maps.shape[-1]))
-    remark_problems(subject.shown.problems)
     records = [each.record for each in found]
-    if json:
-        _print_records(records)
-    else:
-        out.print(table_maps(records, f"Mean activation of {name}"))
-
-    from kerascnn.show.filter_figures import plot_feature_maps
-
+    _show(subject, records, json, table_maps(records, f"Mean activation of {name}"))
     figure = plot_feature_maps(found, f"{subject.name}: feature maps of {name}")
     _save(figure, subject, f"feature-maps-{name}", output)
 
 
 @spread
-def filters(
-    looked_at: Layer,
-    output: Output = None,
-    json: Json = False,
-) -> None:
+def filters(looked_at: Layer, output: Output = None, json: Json = False) -> None:
     """Show all filters of a layer: kernel, dead or alive, and whose images excite them."""
     from kerascnn.look import all_filters
+    from kerascnn.show.filter_figures import plot_filters
     from kerascnn.show.filter_tables import table_filters
 
     subject, name = _open(looked_at)
     found = all_filters(subject, name)
-    remark_problems(subject.shown.problems)
     records = [each.record for each in found]
-    if json:
-        _print_records(records)
-    else:
-        out.print(table_filters(records, f"Filters of {name}"))
+    _show(subject, records, json, table_filters(records, f"Filters of {name}"))
+    if not json:
         dead = [str(record.filter) for record in records if record.is_dead]
         remark(f"Dead: {', '.join(dead)}" if dead else "No filter is dead.")
-
     if any(each.kernel is None for each in found):
         remark(f"{name} has no kernels of a convolution, so there is no figure.")
         return
-    from kerascnn.show.filter_figures import plot_filters
-
     figure = plot_filters(found, f"{subject.name}: filters of {name}")
     _save(figure, subject, f"filters-{name}", output)
 
@@ -204,21 +178,15 @@ def explain_filter(
 ) -> None:
     """Say in numbers what a filter follows: color, edges, classes."""
     from kerascnn.look import explain
+    from kerascnn.show.explanation_figures import plot_explanation
     from kerascnn.show.filter_tables import table_correlations, table_kernel
     from kerascnn.show.words import visible
 
     subject, name = _open(looked_at)
     explained = explain(subject, number, name)
-    remark_problems(subject.shown.problems)
-    if json:
-        print_json(explained.record.model_dump(mode="json"))
-    else:
-        out.print(table_kernel(explained.record))
-        out.print(table_correlations(explained.record))
-        out.print(Text(visible(explained.record.sentence)))
-
-    from kerascnn.show.explanation_figures import plot_explanation
-
+    record = explained.record
+    sentence = Text(visible(record.sentence))
+    _show(subject, record, json, table_kernel(record), table_correlations(record), sentence)
     figure = plot_explanation(explained, f"{subject.name}: filter {number} of {name}")
     _save(figure, subject, f"explain-{name}-{number}", output)
 
@@ -244,47 +212,36 @@ def predict(
     """Class probabilities of your own pictures."""
     from kerascnn.look import predict_files
     from kerascnn.show.filter_tables import table_probabilities
-
-    subject = _subject(run, runs_dir, model, files, None, value_range)
-    found = predict_files(subject)
-    remark_problems(subject.shown.problems)
-    records = [each.record for each in found]
-    if json:
-        _print_records(records)
-    else:
-        out.print(table_probabilities(records, top))
-
     from kerascnn.show.prediction_figures import plot_probabilities
 
+    asked = Layer(run=run, model=model, images=files, value_range=value_range, runs_dir=runs_dir)
+    subject = _subject(asked)
+    found = predict_files(subject)
+    records = [each.record for each in found]
+    _show(subject, records, json, table_probabilities(records, top))
     figure = plot_probabilities(found, f"{subject.name}: class probabilities", top)
     _save(figure, subject, "predictions", output)
     if subject.shown.problems:
         raise typer.Exit(1)
 
 
-def _open(looked_at: Layer):
+def _open(looked_at: Layer) -> tuple[Subject, str]:
     """What is looked at, with its images, and the name of the layer."""
-    subject = _subject(
-        looked_at.run,
-        looked_at.runs_dir,
-        looked_at.model,
-        looked_at.images,
-        looked_at.data_dir,
-        looked_at.value_range,
-    )
+    subject = _subject(looked_at)
     return subject, subject.layer(looked_at.tap, looked_at.layer)
 
 
-def _subject(run, runs_dir, model, images, data_dir, value_range):
+def _subject(looked_at: Layer) -> Subject:
     from kerascnn.look.subject import Subject
     from kerascnn.run.find import find_run
 
-    if run and model:
+    model, value_range = looked_at.model, looked_at.value_range
+    if looked_at.run and model:
         raise typer.BadParameter("name a run or a --model, not both")
     if value_range != WHOLE_RANGE and not model:
         raise typer.BadParameter("--value-range goes with --model; a run's models take 0 to 255")
-    found = None if model else find_run(run or "latest", runs_dir)
-    return Subject(found, model, tuple(images or ()), data_dir, value_range)
+    run = None if model else find_run(looked_at.run or "latest", looked_at.runs_dir)
+    return Subject(run, model, tuple(looked_at.images or ()), looked_at.data_dir, value_range)
 
 
 def _parse_filters(text: str | None, count: int) -> list[int]:
@@ -307,11 +264,19 @@ def _parse_filters(text: str | None, count: int) -> list[int]:
     return list(range(1, numbers[0] + 1))
 
 
-def _print_records(records: Sequence[Record]) -> None:
-    print_json([record.model_dump(mode="json") for record in records])
+def _show(
+    subject: Subject, result: Record | list[Record], json: bool, *tables: RenderableType
+) -> None:
+    """Name the files that were passed over, then print the result, as JSON or as tables."""
+    remark_problems(subject.shown.problems)
+    if json:
+        print_json(result)
+        return
+    for table in tables:
+        out.print(table)
 
 
-def _save(figure, subject, name: str, output: Path | None) -> None:
+def _save(figure: Figure, subject: Subject, name: str, output: Path | None) -> None:
     from kerascnn.run.files import file_name
 
     if output is None and subject.run:

@@ -1,7 +1,5 @@
 """The options that several commands share, each with one meaning and one help text."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect
@@ -10,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, get_type_hints
 
 import typer
+
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -30,11 +30,7 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
 # Where things are, and how a result is printed.
 RunsDir = Annotated[
     Path,
-    typer.Option(
-        "--runs-dir",
-        envvar="KERASCNN_RUNS_DIR",
-        help="Directory of the runs.",
-    ),
+    typer.Option("--runs-dir", envvar="KERASCNN_RUNS_DIR", help="Directory of the runs."),
 ]
 DataDir = Annotated[
     Path | None,
@@ -125,10 +121,7 @@ def spread(command: Callable) -> Callable:
     hints = get_type_hints(group.annotation, include_extras=True)
     options = [
         inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
+            field.name, KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
         )
         for field in dataclasses.fields(group.annotation)
     ]
@@ -138,7 +131,7 @@ def spread(command: Callable) -> Callable:
         values = {option.name: given.pop(option.name) for option in options}
         return command(**given, **{group.name: group.annotation(**values)})
 
-    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    own = [each.replace(kind=KEYWORD_ONLY) for each in parameters]
     place = parameters.index(group)
     called.__signature__ = signature.replace(parameters=[*own[:place], *options, *own[place + 1 :]])
     return called

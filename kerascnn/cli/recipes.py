@@ -1,7 +1,5 @@
 """`kerascnn recipes`: what can be run."""
 
-from __future__ import annotations
-
 import typer
 
 from kerascnn.cli.options import Json, RecipeName
@@ -20,7 +18,7 @@ def recipes(ctx: typer.Context, json: Json = False) -> None:
 
     found = [load_recipe(name) for name in list_recipes()]
     if json:
-        print_json([recipe.model_dump(mode="json") for recipe in found])
+        print_json(found)
         return
     out.print(table_recipes(found))
     out.print("`kerascnn recipes show NAME` shows one whole; `kerascnn run NAME` runs it.")
@@ -33,7 +31,7 @@ def show(name: RecipeName, json: Json = False) -> None:
 
     recipe = load_recipe(name)
     if json:
-        print_json(recipe.model_dump(mode="json"))
+        print_json(recipe)
         return
     text = read_recipe_text(name)
     if not out.is_terminal:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kerascnn.backend import require_backend
+from kerascnn.cli.evaluate import load_with_progress
 from kerascnn.cli.options import DataDir, RunsDir, complete_run
 from kerascnn.cli.output import err, remark
+from kerascnn.errors import DatasetError
+
+if TYPE_CHECKING:
+    from kerascnn.page import Augmented
+    from kerascnn.records.study import Audit
+    from kerascnn.run import Run
 
 # What the page shows of augmentation: so many training images, and draws of each.
 NUM_IMAGES, NUM_DRAWS = 6, 7
@@ -47,14 +55,17 @@ def report(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Write runs as one HTML page that needs no other file and no network."""
-    from kerascnn.errors import DatasetError
+    from kerascnn.run.find import find_runs
 
     if runs and every:
         raise typer.BadParameter("name runs or give --all, not both")
-    found = _find_runs(runs, every, runs_dir)
+    found = find_runs(None if every else runs or ["latest"], runs_dir)
     path = output or (Path("report.html") if every or len(found) > 1 else found[0].page_path)
+    audited = None
+    if every and any(run.recipe.data.dataset == "cifar10" for run in found):
+        from kerascnn.study.audit import audit
 
-    audited = _audit(found, runs_dir, data_dir) if every else None
+        audited = audit(runs_dir, data_dir)
     try:
         write_report(found, path, audited, data_dir, pictures)
     except DatasetError as error:
@@ -62,7 +73,11 @@ def report(
 
 
 def write_report(
-    runs: list, path: Path, audited: dict | None, data_dir: Path | None, pictures: bool = True
+    runs: list[Run],
+    path: Path,
+    audited: Audit | None,
+    data_dir: Path | None,
+    pictures: bool = True,
 ) -> None:
     """Write the page and say where it is."""
     from kerascnn.page import write_page
@@ -73,29 +88,7 @@ def write_report(
     remark(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser.")
 
 
-def _find_runs(names: list[str] | None, every: bool, runs_dir: Path) -> list:
-    from kerascnn.errors import RunError
-    from kerascnn.run.find import find_run, list_runs
-
-    if not every:
-        found = [find_run(name, runs_dir) for name in names or ["latest"]]
-        return list({run.path.resolve(): run for run in found}.values())
-    evaluated = [run for run in list_runs(runs_dir) if run.is_evaluated]
-    if not evaluated:
-        raise RunError(f"There is no evaluated run in '{runs_dir}'; `kerascnn runs` lists what is.")
-    return evaluated
-
-
-def _audit(runs: list, runs_dir: Path, data_dir: Path | None) -> dict | None:
-    """The study's statements, where there is a run of the data set that they are about."""
-    from kerascnn.study.audit import audit
-
-    if not any(run.recipe.data.dataset == "cifar10" for run in runs):
-        return None
-    return audit(runs_dir, data_dir)
-
-
-def _augment(runs: list, data_dir: Path | None) -> dict:
+def _augment(runs: list[Run], data_dir: Path | None) -> Augmented:
     """Training images of each run that augments, and draws of its augmentation."""
     from kerascnn.page.shown_run import augments
 
@@ -103,11 +96,8 @@ def _augment(runs: list, data_dir: Path | None) -> dict:
     if not chosen:
         return {}
 
-    from kerascnn.backend import require_backend
-
     require_backend()
 
-    from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.training.augment import sample_examples
 
     augmented = {}

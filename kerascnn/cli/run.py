@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kerascnn.backend import require_backend
+from kerascnn.cli.evaluate import load_with_progress, show
 from kerascnn.cli.options import (
     BatchSize,
     DataDir,
@@ -25,6 +28,11 @@ from kerascnn.cli.options import (
 from kerascnn.cli.output import err, remark
 from kerascnn.errors import Terminated, TrainingInterrupted
 from kerascnn.show.words import counted
+
+if TYPE_CHECKING:
+    from kerascnn.data import Dataset
+    from kerascnn.recipe import Recipe
+    from kerascnn.run import Run
 
 
 def run(
@@ -53,6 +61,7 @@ def run(
     """Train a recipe, evaluate its best epoch, and show it beside what the study reported."""
     from kerascnn.data import with_absolute_folder
     from kerascnn.recipe import load_recipe, parse_values
+    from kerascnn.run.find import find_begun
 
     options = {
         "data.dataset": dataset,
@@ -62,27 +71,16 @@ def run(
     }
     values = parse_values(set_, options)
     resolved = with_absolute_folder(load_recipe(recipe).with_values(values))
-
-    from kerascnn.run.find import find_begun
-
-    begun = find_begun(runs_dir, resolved) if resume else None
-    if begun:
+    if resume and (begun := find_begun(runs_dir, resolved)):
         _resume(begun, data_dir, json)
         return
-
-    from kerascnn.backend import require_backend
-
     require_backend()
     with interruptible():
-        from kerascnn.cli.evaluate import load_with_progress
         from kerascnn.training import train
 
         loaded = load_with_progress(resolved.data.dataset, data_dir)
-        trained = _show_training(
-            resolved,
-            lambda **display: train(resolved, runs_dir, dataset=loaded, fast=fast, **display),
-        )
-        _evaluate(trained, loaded, json)
+        call = partial(train, resolved, runs_dir, dataset=loaded, fast=fast)
+        _evaluate(_show_training(resolved, call), loaded, json)
 
 
 def resume(
@@ -101,24 +99,16 @@ def resume(
     _resume(find_run(run, runs_dir), data_dir, json)
 
 
-def _resume(run, data_dir: Path | None, json: bool) -> None:
+def _resume(run: Run, data_dir: Path | None, json: bool) -> None:
     if run.status == "finished":
         remark(f"{run.path} is finished: there is nothing to resume.")
         return
-
-    from kerascnn.backend import require_backend
-
     require_backend()
     with interruptible():
-        from kerascnn.cli.evaluate import load_with_progress
         from kerascnn.training import resume
 
-        recipe = run.recipe
-        loaded = load_with_progress(recipe.data.dataset, data_dir)
-        _show_training(
-            recipe,
-            lambda **display: resume(run, dataset=loaded, **display),
-        )
+        loaded = load_with_progress(run.recipe.data.dataset, data_dir)
+        _show_training(run.recipe, partial(resume, run, dataset=loaded))
         _evaluate(run, loaded, json)
 
 
@@ -151,25 +141,21 @@ def interruptible(how_to_go_on: str = "") -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _evaluate(run, dataset, json: bool) -> None:
-    from kerascnn.cli.evaluate import show
-
+def _evaluate(run: Run, dataset: Dataset, json: bool) -> None:
     remark(f"Trained {run.path}; evaluating the epoch of lowest validation loss ...")
     show(run, dataset, json)
 
 
-def _show_training(recipe, train: Callable):
+def _show_training(recipe: Recipe, train: Callable[..., Run]) -> Run:
     """Call `train` with what shows its progress."""
     from kerascnn.cli.training_display import TrainingDisplay
 
     display = TrainingDisplay(err, recipe.train.batch_size)
 
-    def started(run):
-        count = counted(recipe.train.epochs, "epoch")
-        title = f"{recipe.name} on {recipe.data.dataset}, {count}"
-        done = len(run.read_history())
+    def started(run: Run) -> None:
+        count, done = counted(recipe.train.epochs, "epoch"), len(run.read_history())
         going_on = f" after epoch {done}" if done else ""
-        remark(f"{title}, into {run.path}{going_on}")
+        remark(f"{recipe.name} on {recipe.data.dataset}, {count}, into {run.path}{going_on}")
 
     try:
         return train(callbacks=(display,), started=started)

@@ -1,7 +1,5 @@
 """`kerascnn runs`: what was run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from kerascnn.cli.options import Json, RunsDir
@@ -15,7 +13,7 @@ def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
 
     rows = [run.describe() for run in list_runs(runs_dir)]
     if json:
-        print_json([row.model_dump(mode="json") for row in rows])
+        print_json(rows)
     elif rows:
         out.print(table_runs(rows))
     else:

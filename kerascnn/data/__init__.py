@@ -4,8 +4,6 @@ Images are decoded once and stored in the cache. What a process has loaded it ke
 checksums of a stored data set are compared once a process.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Arrays decoded once, kept in a per-user cache directory and memory-mapped from there."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

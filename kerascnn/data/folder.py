@@ -6,8 +6,6 @@ testing:
     path/cat/1.png, path/dog/...
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import http.client
 import io
+import itertools
 import os
 import shutil
 import tarfile
@@ -15,7 +16,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -260,31 +261,24 @@ def _write_dataset(
 def _example_generators(
     batches: dict[str, np.ndarray], progress: Progress | None
 ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    """What TFDS's `_generate_examples` yields for each split, with the images as PNG."""
     total = sum(len(records) for records in batches.values())
-    counts = iter(range(1, total + 1))
+    counts = itertools.count(1)
 
-    def advance() -> None:
-        done = next(counts)
-        if progress and (done % _REPORT_IMAGES == 0 or done == total):
-            progress("write images", done, total)
+    def examples(split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index, record in enumerate(batches[split]):
+            png = _encode_png(record[1:].reshape(3, 32, 32).transpose(1, 2, 0))
+            yield index, {"id": f"{split}_{index:05d}", "image": png, "label": int(record[0])}
+            done = next(counts)
+            if progress and (done % _REPORT_IMAGES == 0 or done == total):
+                progress("write images", done, total)
 
-    return {split: _examples(split, records, advance) for split, records in batches.items()}
-
-
-def _examples(
-    split: str, records: np.ndarray, advance: Callable[[], None]
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What TFDS's `_generate_examples` yields, with the images as PNG."""
-    for index, record in enumerate(records):
-        image = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
-        name = f"{split}_{index:05d}"
-        yield index, {"id": name, "image": _encode_png(image), "label": int(record[0])}
-        advance()
+    return {split: examples(split) for split in batches}
 
 
 def _encode_png(image: np.ndarray) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "png")
+    Image.fromarray(image).save(buffer, "png")
     return buffer.getvalue()

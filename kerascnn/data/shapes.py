@@ -17,8 +17,6 @@ import math
 import numpy as np
 from numpy.random import PCG64, Generator
 
-from kerascnn.errors import DatasetError
-
 Array = np.ndarray
 Interval = tuple[float, float]
 
@@ -56,15 +54,7 @@ def draw(num_images: int, seed: int) -> tuple[Array, Array]:
     Returns:
         `images`, uint8 (num_images, 32, 32, 3), RGB from 0 to 255, and `labels`, int64
         (num_images,), indices into `CLASS_NAMES`.
-
-    Raises:
-        DatasetError: if `num_images` or `seed` is too small.
     """
-    if num_images < 1 or seed < 0:
-        raise DatasetError(
-            f"Cannot draw {num_images} shapes from seed {seed}. "
-            "Give at least 1 image and a seed of at least 0."
-        )
     blocks = [_draw_block(seed, block) for block in range(math.ceil(num_images / BLOCK))]
     images, labels = (np.concatenate(parts)[:num_images] for parts in zip(*blocks, strict=True))
     return images, labels

@@ -16,7 +16,6 @@ from kerascnn.recipe.errors_in_words import explain, written
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(ge=0, lt=1)]
-Jitter = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=1000)]
 
 # A recipe's file has some 2,000 bytes; a longer one is a mistake and is not read into memory.
@@ -59,9 +58,9 @@ class Augmentation(Section):
 
     horizontal_flip: Fraction
     crop_padding: Annotated[int, Field(ge=0, le=512)]
-    brightness: Jitter
-    contrast: Jitter
-    saturation: Jitter
+    brightness: Fraction
+    contrast: Fraction
+    saturation: Fraction
 
 
 class Model(Section):
@@ -289,12 +288,11 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     Names and reported figures make no difference.
     """
     found = []
-    for key in recipe_keys():
-        section, _, name = key.rpartition(".")
-        if section in ("data", "augmentation", "model", "train"):
-            was, now = (getattr(getattr(recipe, section), name) for recipe in (before, after))
+    for section in ("data", "augmentation", "model", "train"):
+        for key, was in getattr(before, section):
+            now = getattr(getattr(after, section), key)
             if was != now:
-                found.append(f"{key} was {written(was)}, is {written(now)}")
+                found.append(f"{section}.{key} was {written(was)}, is {written(now)}")
     return found
 
 
@@ -309,9 +307,15 @@ def changes_from_shipped(recipe: Recipe) -> list[str]:
     return differences(shipped, recipe)
 
 
-def recipe_keys() -> list[str]:
+def recipe_keys(section: type[Section] = Recipe) -> list[str]:
     """All keys that a setting may name, dotted."""
-    return list(_keys(Recipe, ()))
+    keys = []
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys += [f"{name}.{key}" for key in recipe_keys(field.annotation)]
+        else:
+            keys.append(name)
+    return keys
 
 
 def _shipped_path(name: str) -> Path:
@@ -324,14 +328,6 @@ def _shipped_path(name: str) -> Path:
     if os.path.isfile(name):
         message += " (A recipe file must end in .toml.)"
     raise RecipeError(f"{message} `kerascnn recipes` lists all {len(names)}.")
-
-
-def _keys(section: type[Section], prefix: tuple[str, ...]) -> Iterable[str]:
-    for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from _keys(field.annotation, (*prefix, name))
-        else:
-            yield ".".join((*prefix, name))
 
 
 def _set_value(content: dict, key: str, value: object) -> None:

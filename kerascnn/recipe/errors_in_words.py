@@ -1,7 +1,5 @@
 """What is wrong with a recipe, said in the recipe's own words rather than in pydantic's."""
 
-from __future__ import annotations
-
 import json
 from typing import get_args
 

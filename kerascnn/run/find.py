@@ -63,6 +63,21 @@ def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     raise RunError(f"No run in '{runs_dir}' has '{name}' in its name; `kerascnn runs` lists them.")
 
 
+def find_runs(names: Iterable[str] | None, runs_dir: str | Path = "runs") -> list[Run]:
+    """The runs of these names, each once; all evaluated runs if `names` is None.
+
+    Raises:
+        RunError: as `find_run`, or if no run is evaluated.
+    """
+    if names is not None:
+        found = [find_run(name, runs_dir) for name in names]
+        return list({run.path.resolve(): run for run in found}.values())
+    evaluated = [run for run in list_runs(runs_dir) if run.is_evaluated]
+    if not evaluated:
+        raise RunError(f"There is no evaluated run in '{runs_dir}'; `kerascnn runs` lists what is.")
+    return evaluated
+
+
 def find_damaged(runs: Iterable[Run]) -> list[str]:
     """A sentence for each run that cannot be read: which, and what is wrong."""
     return [problem for run in runs if (problem := _damage(run))]
