@@ -29,8 +29,7 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
 
 # Where things are, and how a result is printed.
 RunsDir = Annotated[
-    Path,
-    typer.Option("--runs-dir", envvar="KERASCNN_RUNS_DIR", help="Directory of the runs."),
+    Path, typer.Option("--runs-dir", envvar="KERASCNN_RUNS_DIR", help="Directory of the runs.")
 ]
 DataDir = Annotated[
     Path | None,

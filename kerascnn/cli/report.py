@@ -48,8 +48,7 @@ def report(
         ),
     ] = None,
     pictures: Annotated[
-        bool,
-        typer.Option(help="Show test images and filters. Without them no data set is needed."),
+        bool, typer.Option(help="Show test images and filters. Without them no data set is needed.")
     ] = True,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
@@ -73,11 +72,7 @@ def report(
 
 
 def write_report(
-    runs: list[Run],
-    path: Path,
-    audited: Audit | None,
-    data_dir: Path | None,
-    pictures: bool = True,
+    runs: list[Run], path: Path, audited: Audit | None, data_dir: Path | None, pictures: bool = True
 ) -> None:
     """Write the page and say where it is."""
     from kerascnn.page import write_page

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 
 from kerascnn.errors import DatasetError
 
@@ -50,18 +49,14 @@ _READ_RECORDS = 1000
 
 
 class _Split(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel)
-
     name: str
-    shard_lengths: list[int]
+    shard_lengths: list[int] = Field(alias="shardLengths")
 
 
 class _Information(BaseModel):
     """What of a dataset_info.json is needed to read the data set."""
 
-    model_config = ConfigDict(alias_generator=to_camel)
-
-    file_format: str = "tfrecord"  # TFDS leaves its default out
+    file_format: str = Field("tfrecord", alias="fileFormat")  # TFDS leaves its default out
     splits: list[_Split] = []
 
 
@@ -85,19 +80,19 @@ def check_prepared(data_dir: str | Path | None = None) -> None:
 
     Raises:
         DatasetError: CIFAR-10 is not there, half-prepared, in another file format than
-            array_record, or damaged (metadata that cannot be parsed, a truncated shard, a wrong
-            number of records).
+            array_record, or damaged.
     """
     for path, expected in _shards(resolve_data_dir(data_dir)).items():
         found = _count_records(path)
         if found != expected:
-            raise _damaged(path, f"has {found} records, expected {expected}")
+            problem = f"damaged: {path.name} has {found} records, expected {expected}"
+            raise _unusable(path.parent, problem)
 
 
 def source_fingerprint(data_dir: str | Path | None = None) -> str:
     """A string that changes when the prepared files change: a cache key.
 
-    It covers names, sizes and times of change of dataset_info.json and the shards, not contents.
+    It covers names, sizes and times of change of the files, not their contents.
 
     Raises:
         DatasetError: CIFAR-10 is not there or half-prepared.
@@ -126,14 +121,23 @@ def read_split(
     Raises:
         DatasetError: as in `check_prepared`, or a record is damaged.
     """
+    data_dir = resolve_data_dir(data_dir)
     check_prepared(data_dir)
-    source = _open_source(split, resolve_data_dir(data_dir))
+    source = _open_source(split, data_dir)
     total = len(source)
     images = np.empty((total, *IMAGE_SHAPE), np.uint8)
     labels = np.empty(total, np.int64)
     for start in range(0, total, _READ_RECORDS):
         stop = min(start + _READ_RECORDS, total)
-        images[start:stop], labels[start:stop] = _read_records(source, split, start, stop)
+        try:
+            decoded = [_decode(record) for record in source.__getitems__(range(start, stop))]
+        except MemoryError:
+            raise
+        except Exception as error:  # ArrayRecord, protobuf and Pillow each raise their own
+            place = f"{split}[{start}:{stop}]"
+            problem = f"damaged: a record of {place} cannot be decoded ({reason(error)})"
+            raise _unusable(dataset_directory(data_dir), problem) from error
+        images[start:stop], labels[start:stop] = zip(*decoded, strict=True)
         if progress:
             progress(f"decode {split}", stop, total)
     return images, labels
@@ -157,7 +161,7 @@ def _shards(data_dir: Path) -> dict[Path, int]:
     shards = _expected_shards(directory)
     for path in shards:
         if not path.is_file():
-            raise _half_prepared(directory, f"{path.name} is missing")
+            raise _unusable(directory, f"half-prepared: {path.name} is missing")
     return shards
 
 
@@ -165,7 +169,7 @@ def _check_present(directory: Path) -> None:
     if (directory / "dataset_info.json").is_file():
         return
     if is_occupied(directory):
-        raise _half_prepared(directory, "dataset_info.json is missing")
+        raise _unusable(directory, "half-prepared: dataset_info.json is missing")
     if find_leftovers(directory.parent):
         raise DatasetError(
             f"CIFAR-10 in {directory.parent} is half-prepared: an interrupted preparation left"
@@ -183,11 +187,12 @@ def is_occupied(directory: Path) -> bool:
 
 
 def _expected_shards(directory: Path) -> dict[Path, int]:
-    path = directory / "dataset_info.json"
     try:
-        information = _Information.model_validate_json(path.read_bytes())
+        text = (directory / "dataset_info.json").read_bytes()
+        information = _Information.model_validate_json(text)
     except (OSError, ValueError) as error:
-        raise _damaged(path, "is not what TFDS writes there") from error
+        problem = "damaged: dataset_info.json is not what TFDS writes there"
+        raise _unusable(directory, problem) from error
     if information.file_format != "array_record":
         raise DatasetError(
             f"CIFAR-10 in {directory} is in the format '{information.file_format}', expected"
@@ -196,7 +201,7 @@ def _expected_shards(directory: Path) -> dict[Path, int]:
         )
     lengths = {split.name: split.shard_lengths for split in information.splits}
     if not lengths.keys() >= set(SPLITS):
-        raise _damaged(path, "does not list both splits")
+        raise _unusable(directory, "damaged: dataset_info.json does not list both splits")
     return {
         directory / f"cifar10-{split}.array_record-{index:05d}-of-{len(lengths[split]):05d}": n
         for split in SPLITS
@@ -217,7 +222,8 @@ def _count_records(path: Path) -> int:
     try:
         reader.close()  # only here does the reader say that the file is damaged
     except RuntimeError as error:
-        raise _damaged(path, f"is truncated or damaged ({reason(error)})") from error
+        problem = f"damaged: {path.name} is truncated or altered ({reason(error)})"
+        raise _unusable(path.parent, problem) from error
     return found
 
 
@@ -226,16 +232,9 @@ def find_leftovers(dataset: Path) -> list[Path]:
     return sorted(path for path in dataset.glob(LEFTOVER_PREFIX + "*") if path.is_dir())
 
 
-def _half_prepared(directory: Path, problem: str) -> DatasetError:
+def _unusable(directory: Path, problem: str) -> DatasetError:
     return DatasetError(
-        f"CIFAR-10 in {directory} is half-prepared: {problem}. Remove that directory, then run"
-        " `kerascnn data prepare`."
-    )
-
-
-def _damaged(path: Path, problem: str) -> DatasetError:
-    return DatasetError(
-        f"CIFAR-10 is damaged: {path} {problem}. Remove {path.parent}, then run"
+        f"CIFAR-10 in {directory} is {problem}. Remove that directory, then run"
         " `kerascnn data prepare`."
     )
 
@@ -261,21 +260,8 @@ def _open_source(split: str, data_dir: Path) -> Any:
             deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
         )
     except Exception as error:  # whatever TFDS makes of damaged metadata
-        raise _damaged(dataset_directory(data_dir), f"cannot be opened ({error})") from error
-
-
-def _read_records(source: Any, split: str, start: int, stop: int) -> tuple[list, list]:
-    try:
-        pairs = [_decode(record) for record in source.__getitems__(range(start, stop))]
-    except MemoryError:
-        raise
-    except Exception as error:  # ArrayRecord, protobuf and Pillow each raise their own
-        raise DatasetError(
-            f"CIFAR-10 is damaged: a record of {split}[{start}:{stop}] cannot be decoded"
-            f" ({reason(error)}). Remove the prepared directory, then run `kerascnn data prepare`."
-        ) from error
-    images, labels = zip(*pairs, strict=True)
-    return list(images), list(labels)
+        problem = f"damaged: it cannot be opened ({error})"
+        raise _unusable(dataset_directory(data_dir), problem) from error
 
 
 def _decode(record: bytes) -> tuple[np.ndarray, int]:

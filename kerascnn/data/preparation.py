@@ -32,7 +32,6 @@ from kerascnn.data.cifar10 import (
     dataset_directory,
     find_leftovers,
     is_occupied,
-    is_prepared,
     reason,
     resolve_data_dir,
 )
@@ -67,8 +66,7 @@ def prepare(
     Args:
         data_dir: where TFDS data sets lie; see `resolve_data_dir`.
         archive: a local cifar-10-binary.tar.gz; None downloads it from `ARCHIVE_URL`.
-        progress: called with (what is done, how much of it, how much in all): "download", in
-            bytes, if there is one, and "write images", in images.
+        progress: called with "download", in bytes, if there is one, and "write images", in images.
 
     Returns:
         The resolved `data_dir`.
@@ -79,10 +77,12 @@ def prepare(
             is not a complete CIFAR-10 (it is left alone).
     """
     data_dir = resolve_data_dir(data_dir)
-    if is_prepared(data_dir):
-        return data_dir
-    if is_occupied(dataset_directory(data_dir)):  # nobody's files are overwritten
+    try:
         check_prepared(data_dir)
+        return data_dir
+    except DatasetError:
+        if is_occupied(dataset_directory(data_dir)):
+            raise  # nobody's files are overwritten
     with _staging_directory(data_dir) as staging:
         _write_dataset(_load_batches(archive, staging, progress), staging, progress)
         check_prepared(staging)
