@@ -16,49 +16,27 @@ from kerascnn.backend import choose_backend, require_backend
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "KerascnnError": "errors",
-    "BackendError": "errors",
-    "BenchError": "errors",
-    "DatasetError": "errors",
-    "ExchangeError": "errors",
-    "ImageError": "errors",
-    "ModelError": "errors",
-    "RecipeError": "errors",
-    "RunError": "errors",
-    "SelectionError": "errors",
-    "TrainingError": "errors",
-    "TrainingInterrupted": "errors",
-    "Recipe": "recipe",
-    "list_recipes": "recipe",
-    "load_recipe": "recipe",
-    "Dataset": "data",
-    "load_dataset": "data",
-    "ColorJitter": "training.augment",
-    "RandomCropWithPadding": "training.augment",
-    "RandomHorizontalFlip": "training.augment",
-    "build_augmentation": "training.augment",
-    "build_model": "model.build",
-    "compile_model": "model.build",
-    "Run": "run",
-    "find_run": "run.find",
-    "list_runs": "run.find",
-    "TopActivations": "look.activations",
-    "feature_maps": "look.activations",
-    "top_activations": "look.activations",
-    "truncate": "model.graph",
-    "resume": "training",
-    "train": "training",
-    "compare": "evaluation.compare",
-    "evaluate": "evaluation",
-    "predict": "evaluation",
-    "write_figures": "evaluation.figures",
-    "write_page": "page",
-    "audit": "study.audit",
-    "convert": "exchange",
-    "export": "exchange",
+# The public names of each module.
+_NAMES = {
+    "errors": "KerascnnError BackendError BenchError DatasetError ExchangeError ImageError "
+    "ModelError RecipeError RunError SelectionError TrainingError TrainingInterrupted",
+    "recipe": "Recipe list_recipes load_recipe",
+    "data": "Dataset load_dataset",
+    "training.augment": "ColorJitter RandomCropWithPadding RandomHorizontalFlip build_augmentation",
+    "model.build": "build_model compile_model",
+    "run": "Run",
+    "run.find": "find_run list_runs",
+    "look.activations": "TopActivations feature_maps top_activations",
+    "model.graph": "truncate",
+    "training": "resume train",
+    "evaluation.compare": "compare",
+    "evaluation": "evaluate predict",
+    "evaluation.figures": "write_figures",
+    "page": "write_page",
+    "study.audit": "audit",
+    "exchange": "convert export",
 }
-
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _NEED_KERAS = {"exchange", "look", "model", "training"}
 
 __all__ = ["__version__", *_HOMES]
