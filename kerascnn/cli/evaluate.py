@@ -64,25 +64,21 @@ def show(run: Run, dataset: Dataset, json: bool) -> None:
         print_json(evaluation)
         return
     if evaluation.dataset != "cifar10":
-        out.print(
-            Text(
-                f"These are numbers of the data set '{evaluation.dataset}', not CIFAR-10 numbers; "
-                "nothing that was reported compares with them.",
-                style="bold yellow",
-            )
+        text = (
+            f"These are numbers of the data set '{evaluation.dataset}', not CIFAR-10 numbers; "
+            "nothing that was reported compares with them."
         )
+        out.print(Text(text, style="bold yellow"))
     out.print(table_per_class(evaluation))
     out.print(table_losses(evaluation))
     for finding in evaluation.diagnosis:
         out.print(Text.assemble(("Diagnosis: ", "bold"), finding.message), soft_wrap=True)
     if not evaluation.epochs:
-        out.print(
-            Text(
-                f"No curves: the weights were converted from '{run.converted_from}', which tells "
-                "nothing of their training."
-            ),
-            soft_wrap=True,
+        text = (
+            f"No curves: the weights were converted from '{run.converted_from}', which tells "
+            "nothing of their training."
         )
+        out.print(Text(text), soft_wrap=True)
     figures = ", ".join(sorted(path.name for path in run.figures_path.glob("*.png")))
     out.print(Text(f"Figures: {run.figures_path}/ ({figures})"), soft_wrap=True)
 

@@ -139,9 +139,9 @@ def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.nd
     """Divide the training images into those to train on and those for validation.
 
     Args:
-        num_images: number of training images.
+        num_images: how many there are to divide.
         fraction: share for validation, rounded to whole images, at least one.
-        seed: the recipe's seed; the same on every backend.
+        seed: the recipe's; the same seed divides alike on every backend.
 
     Returns:
         Indices to train on and indices for validation, int64, each ascending.

@@ -109,14 +109,9 @@ def read_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read and decode one split, in the order of its TFDS data source.
 
-    Args:
-        split: "train" (50,000 images) or "test" (10,000).
-        data_dir: where TFDS data sets lie; see `resolve_data_dir`.
-        progress: called with "decode train" or "decode test", images done, and images in all.
-
     Returns:
-        images, uint8 (num_images, 32, 32, 3) in 0..255, and labels, int64 (num_images,) in 0..9,
-        an index into `CLASS_NAMES`.
+        Images, uint8 (num_images, 32, 32, 3), and labels, int64 (num_images,), which are indices
+        into `CLASS_NAMES`.
 
     Raises:
         DatasetError: as in `check_prepared`, or a record is damaged.

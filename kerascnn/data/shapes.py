@@ -47,10 +47,6 @@ def draw(num_images: int, seed: int) -> tuple[Array, Array]:
     Image i depends on `seed` and i alone, so a longer draw begins with a shorter one. Every ten
     images hold each class once, in random order, so the classes are as equal as can be.
 
-    Args:
-        num_images: how many, at least 1.
-        seed: integer of at least 0; another seed gives other pictures.
-
     Returns:
         `images`, uint8 (num_images, 32, 32, 3), RGB from 0 to 255, and `labels`, int64
         (num_images,), indices into `CLASS_NAMES`.

@@ -231,12 +231,9 @@ def read_recipe_text(name: str | Path) -> str:
 def parse_recipe(content: dict[str, object], source: str) -> Recipe:
     """Validate a nested dict, as read from TOML.
 
-    Args:
-        content: the recipe's sections and keys.
-        source: what to call the recipe in an error.
-
     Raises:
-        RecipeError: naming the key and, where it is unknown, the nearest known one.
+        RecipeError: it calls the recipe `source`, and names the key and, where that is unknown,
+            the nearest known one.
     """
     try:
         return Recipe.model_validate(content)

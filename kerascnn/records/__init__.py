@@ -3,6 +3,8 @@
     run        history, environment, evaluation and comparison of runs
     study      reported beside measured, and the verdicts on a study's statements
     filters    what a layer's filters answer
+    data       what a data set holds
+    bench      how fast training is
     quantity   what a number is, and how it is written
 
 `--json` prints a record's `model_dump`, so a field here is a key there.
