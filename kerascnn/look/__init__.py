@@ -138,7 +138,8 @@ def choose_images(
         )
     if classes:
         return [_first_right(subject, name) for name in classes]
-    found = [_right_images(subject, name)[:1] for name in _usual_classes(shown.class_names)]
+    names = sorted(shown.class_names, key=lambda name: name not in STUDY_CLASSES)
+    found = [_right_images(subject, name)[:1] for name in names]
     first_right = [int(index) for indices in found for index in indices]
     return first_right[:3] or list(range(min(3, len(shown.images))))
 
@@ -255,10 +256,6 @@ def _prediction(subject: Subject, index: int) -> tuple[str | None, float | None]
         return None, None
     prediction = int(subject.probabilities[index].argmax())
     return subject.class_names[prediction], float(subject.probabilities[index, prediction])
-
-
-def _usual_classes(class_names: tuple[str, ...]) -> list[str]:
-    return sorted(class_names, key=lambda name: name not in STUDY_CLASSES)
 
 
 def _first_right(subject: Subject, name: str) -> int:

@@ -13,10 +13,11 @@ import numpy as np
 from keras import ops
 
 from kerascnn.backend import keep_freed_memory
+from kerascnn.look.images import in_batches
+from kerascnn.look.scores import SCORES
 from kerascnn.model.graph import find_output, sub_model, to_channels_last
 
-BATCH_SIZE = 250
-SCORES = ("mean", "max", "l2")
+Images = np.ndarray | Iterable[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,14 @@ class TopActivations:
         )
 
 
-def feature_maps(
-    model: keras.Model, images: np.ndarray | Iterable[np.ndarray], layer: str
-) -> np.ndarray:
+def feature_maps(model: keras.Model, images: Images, layer: str) -> np.ndarray:
     """What a layer gives for images.
 
     Args:
         model: functional or Sequential, built.
         images: (num_images, height, width, channels) as the model takes them, or an iterable of
             such batches.
-        layer: as for `truncate`.
+        layer: as for `model.graph.truncate`.
 
     Returns:
         float32 (num_images, height, width, filters), also where the model is channels_first; of a
@@ -89,10 +88,7 @@ def feature_maps(
 
 
 def filter_scores(
-    model: keras.Model,
-    images: np.ndarray | Iterable[np.ndarray],
-    layer: str,
-    scores: tuple[str, ...] = ("mean",),
+    model: keras.Model, images: Images, layer: str, scores: tuple[str, ...] = ("mean",)
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """One number an image, filter and score, batch by batch.
 
@@ -116,11 +112,7 @@ def filter_scores(
 
 
 def top_activations(
-    model: keras.Model,
-    images: np.ndarray | Iterable[np.ndarray],
-    layer: str,
-    k: int = 5,
-    score: str = "mean",
+    model: keras.Model, images: Images, layer: str, k: int = 5, score: str = "mean"
 ) -> TopActivations:
     """The k images that excite each filter of a layer most, exactly, in one pass.
 
@@ -151,9 +143,5 @@ def _reduce(maps: keras.KerasTensor, score: str) -> keras.KerasTensor:
     return ops.sqrt(ops.sum(ops.square(maps), axis=(1, 2)))
 
 
-def _batches(images: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    if not isinstance(images, np.ndarray):
-        yield from images
-        return
-    for start in range(0, len(images), BATCH_SIZE):
-        yield images[start : start + BATCH_SIZE]
+def _batches(images: Images) -> Iterable[np.ndarray]:
+    return in_batches(images) if isinstance(images, np.ndarray) else images

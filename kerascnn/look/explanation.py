@@ -6,20 +6,16 @@ Scores are float (num_images,), a filter's mean activation for each image.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from kerascnn.errors import SelectionError
-from kerascnn.look.images import Shown
+from kerascnn.look.images import in_batches
 from kerascnn.look.kernels import GRAY, describe_kernel
 from kerascnn.look.scores import Survey, highest
-from kerascnn.records.filters import (
-    ClassShare,
-    ExplainedClass,
-    Explanation,
-    Superiority,
-)
+from kerascnn.records.filters import ClassShare, ExplainedClass, Explanation, Superiority
 
 # The border is this share of the shorter side, on each side; the centre is what it leaves.
 BORDER_SHARE = 0.25
@@ -36,6 +32,9 @@ NUM_STRATA = 50
 # With fewer images nothing is said about what a filter follows.
 MIN_IMAGES = 20
 
+# The properties last measured, by shape and checksum of the images.
+_kept: dict[tuple[tuple[int, ...], int], dict[str, np.ndarray]] = {}
+
 
 def image_properties(images: np.ndarray) -> dict[str, np.ndarray]:
     """Simple properties of images, each of the whole image, its border and its centre.
@@ -43,6 +42,7 @@ def image_properties(images: np.ndarray) -> dict[str, np.ndarray]:
     `brightness` (mean gray), `contrast` (standard deviation of gray), `redness`, `greenness`,
     `blueness` (mean of that channel less the mean of the other two) and the edge energy of four
     orientations (mean of the squared derivative across the edge, of differences of neighbours).
+    The last result is kept, as many networks see the same images.
 
     Args:
         images: uint8 (num_images, height, width, channels), of 3 channels, or of 1, which has no
@@ -51,20 +51,12 @@ def image_properties(images: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         `"blueness in the border"` and so on to float32 (num_images,); values are fractions of 255.
     """
-    parts = [_properties_of(images[start : start + 500]) for start in range(0, len(images), 500)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-_kept_properties: dict[tuple[str, tuple[int, ...]], dict[str, np.ndarray]] = {}
-
-
-def image_properties_of(shown: Shown) -> dict[str, np.ndarray]:
-    """`image_properties` of the images shown, measured once for many networks that see them."""
-    key = shown.source, shown.images.shape
-    if key not in _kept_properties:
-        _kept_properties.clear()  # one set of images is seen by many, and then the next
-        _kept_properties[key] = image_properties(shown.images)
-    return _kept_properties[key]
+    key = images.shape, zlib.crc32(np.ascontiguousarray(images))
+    if key not in _kept:
+        parts = [_properties_of(batch) for batch in in_batches(images)]
+        _kept.clear()
+        _kept[key] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _kept[key]
 
 
 def top_images(scores: np.ndarray) -> np.ndarray:
@@ -74,8 +66,6 @@ def top_images(scores: np.ndarray) -> np.ndarray:
     them scores the same as the next one, as the many images do that a sparse filter leaves at zero,
     all images of that score are left out: which of them come first says nothing.
 
-    Args:
-        scores: (num_images,).
     """
     count = min(NUM_TOP, max(1, len(scores) // 10))
     top, rest = np.split(highest(scores, count + 1), [count])
@@ -91,7 +81,7 @@ def over_represented(
     random), times the number of classes (Bonferroni).
 
     Args:
-        labels: int (num_images,) of all images.
+        labels: of all images, int (num_images,).
         top: indices of the top images.
         class_names: name of each label.
     """
@@ -120,12 +110,7 @@ def over_represented(
 def rank_correlations(scores: np.ndarray, properties: dict[str, np.ndarray]) -> dict[str, float]:
     """Spearman's rank correlation of one filter's scores with each property, strongest first.
 
-    Args:
-        scores: (num_images,).
-        properties: name to (num_images,).
-
-    Returns:
-        Name to rho; a property or filter that does not vary has rho 0.
+    A property or filter that does not vary has rho 0.
     """
     from scipy.stats import rankdata
 
@@ -146,7 +131,7 @@ def superiority(scores: np.ndarray, is_class: np.ndarray, control: np.ndarray) -
     normal approximation.
 
     Args:
-        scores: (num_images,).
+        scores: of the filter.
         is_class: bool (num_images,), whether an image is of the class.
         control: (num_images,), the property.
     """
@@ -229,7 +214,7 @@ def _properties_of(images: np.ndarray) -> dict[str, np.ndarray]:
     pixels = images.astype("float32") / 255
     is_gray = pixels.shape[-1] == 1
     gray = pixels[..., 0] if is_gray else pixels @ GRAY.astype("float32")
-    maps = {"brightness": gray, **({} if is_gray else _colors(pixels)), **_edge_energies(gray)}
+    maps = {"brightness": gray} | ({} if is_gray else _colors(pixels)) | _edge_energies(gray)
     properties = {}
     for region, mask in _regions(gray.shape[1:]).items():
         for name, values in maps.items():
@@ -264,11 +249,8 @@ def _regions(shape: tuple[int, int]) -> dict[str, np.ndarray]:
     margin = max(1, round(min(shape) * BORDER_SHARE))
     centre = np.zeros(shape, bool)
     centre[margin:-margin, margin:-margin] = True
-    regions = {
-        "of the image": np.ones(shape, bool),
-        "in the border": ~centre,
-        "in the centre": centre,
-    }
+    whole = np.ones(shape, bool)
+    regions = {"of the image": whole, "in the border": ~centre, "in the centre": centre}
     return {name: mask for name, mask in regions.items() if mask.any()}
 
 

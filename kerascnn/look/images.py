@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 from kerascnn.data import is_dataset, load_dataset
 from kerascnn.data.pictures import find_images, load_images, resize_images
 from kerascnn.errors import ImageError
+
+BATCH_SIZE = 250
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,11 @@ def load_shown(
         images = dataset.test_images
         if image_shape is not None and dataset.image_shape != image_shape:
             images = resize_images(images, image_shape)
-        names = [str(index) for index in range(len(images))]
-        return Shown(
-            dataset.fingerprint or dataset.name,
-            images,
-            names,
-            dataset.test_labels,
-            dataset.class_names,
-            dataset.problems,
-        )
-    files = [path for name in given for path in _files(Path(name))]
+        source, names = dataset.fingerprint or dataset.name, list(map(str, range(len(images))))
+        labels, class_names = dataset.test_labels, dataset.class_names
+        return Shown(source, images, names, labels, class_names, dataset.problems)
+    paths = map(Path, given)
+    files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
     images, read, problems = load_images(files, image_shape)
     if not read:
         raise ImageError(_why_none(given, problems))
@@ -75,15 +73,17 @@ def load_shown(
     return Shown(source, images, [str(path) for path in read], problems=tuple(problems))
 
 
+def in_batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """The images in their order, some at a time."""
+    for start in range(0, len(images), BATCH_SIZE):
+        yield images[start : start + BATCH_SIZE]
+
+
 def _changed_at(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:  # gone since it was read
         return 0
-
-
-def _files(path: Path) -> list[Path]:
-    return find_images(path) if path.is_dir() else [path]
 
 
 def _why_none(given: tuple[str | Path, ...], problems: list[str]) -> str:

@@ -27,13 +27,7 @@ def describe_kernel(kernel: np.ndarray) -> KernelDescription:
     """
     if kernel.shape[2] != 3:
         orientation, selectivity = _preferred_orientation(kernel.sum(axis=2))
-        return KernelDescription(
-            orientation=orientation,
-            selectivity=selectivity,
-            color=None,
-            color_weights=None,
-            color_share=None,
-        )
+        return KernelDescription(orientation=orientation, selectivity=selectivity)
     weights = kernel.sum(axis=(0, 1))
     # What is left of weights that cancel out, as in a kernel of an edge, is no preference.
     is_plain = np.abs(weights).max() > CANCELLED * np.abs(kernel).sum(axis=(0, 1)).max()
@@ -43,8 +37,8 @@ def describe_kernel(kernel: np.ndarray) -> KernelDescription:
         orientation=orientation,
         selectivity=selectivity,
         color=name_color(weights) if is_plain else "none",
-        color_weights=tuple(float(weight) for weight in weights),
-        color_share=float((chromatic**2).sum() / max((kernel**2).sum(), 1e-12)),
+        color_weights=tuple(weights),
+        color_share=(chromatic**2).sum() / max((kernel**2).sum(), 1e-12),
     )
 
 
@@ -62,7 +56,6 @@ def name_color(weights: np.ndarray) -> str:
 
 
 def _preferred_orientation(gray_kernel: np.ndarray) -> tuple[float, float]:
-    """Orientation and selectivity, see `describe_kernel`."""
     rows, columns = np.indices(gray_kernel.shape)
     angles = np.arange(0, 180, 5)
     answers = np.zeros(len(angles))

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerascnn.errors import ModelError
 from kerascnn.run import Run
+
+if TYPE_CHECKING:
+    import keras
 
 SCORES = ("mean", "max", "l2")
 
@@ -66,13 +70,8 @@ def highest(scores: np.ndarray, k: int) -> np.ndarray:
     return np.argsort(-scores, kind="stable")[:k]
 
 
-def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Survey:
-    """Show images to a model and keep one number an image, filter and score.
-
-    Args:
-        model: functional or Sequential Keras model.
-        images: as the model takes them, or batches of them.
-        layer: as for `activations.truncate`.
+def measure(model: keras.Model, batches: Iterable[np.ndarray], layer: str) -> Survey:
+    """Show images, as the model takes them, and keep one number an image, filter and score.
 
     Raises:
         ModelError: if there is no such layer, or it gives a number that is not finite.
@@ -80,11 +79,8 @@ def measure(model, images: np.ndarray | Iterable[np.ndarray], layer: str) -> Sur
     from kerascnn.look.activations import filter_scores
     from kerascnn.model.graph import effective_kernels
 
-    batches = list(filter_scores(model, images, layer, SCORES))
-    scores = {
-        name: np.concatenate([batch[index] for batch in batches])
-        for index, name in enumerate(SCORES)
-    }
+    answers = zip(*filter_scores(model, batches, layer, SCORES), strict=True)
+    scores = {name: np.concatenate(values) for name, values in zip(SCORES, answers, strict=True)}
     if not all(np.isfinite(values).all() for values in scores.values()):
         raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
     return Survey(layer, scores, effective_kernels(model, layer))

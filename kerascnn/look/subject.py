@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
-from kerascnn.look.images import Shown, load_shown
+from kerascnn.look.images import Shown, in_batches, load_shown
 from kerascnn.look.scores import Survey, keep_survey, kept_survey, measure
 from kerascnn.model.load import input_shape, load_model, takes_channels_first
 from kerascnn.run import Run
 
+if TYPE_CHECKING:
+    import keras
+
 # The layers of the package's own networks, so that a run's numbers are found without Keras.
 RUN_LAYERS = {"conv": "conv1", "bn": "bn1", "relu": "relu1"}
-BATCH_SIZE = 250
 
 
 class Subject:
@@ -49,7 +52,7 @@ class Subject:
         return self.run.name if self.run else self.model_path.name
 
     @cached_property
-    def model(self):
+    def model(self) -> keras.Model:
         """The Keras model, loaded when first asked for."""
         require_backend()
         if not self.run:
@@ -64,7 +67,7 @@ class Subject:
     def shown(self) -> Shown:
         """The images, read when first asked for."""
         if self._images:
-            return load_shown(self._images, self._input_shape, self.data_dir)
+            return load_shown(self._images, input_shape(self.model), self.data_dir)
         if not self.run:
             raise ImageError("--model needs --images: a folder, files, or a data set by name.")
         return load_shown((self.run.recipe.data.dataset,), None, self.data_dir)
@@ -77,7 +80,7 @@ class Subject:
         many; empty where it is no classifier.
         """
         if self.run:
-            return self._class_names_of_run(self.run)
+            return self._class_names_of(self.run)
         if self.probabilities is None:
             return ()
         count = self.probabilities.shape[1]
@@ -93,7 +96,8 @@ class Subject:
             from kerascnn.evaluation import predict
 
             values = predict(self.model, self.shown.images)
-        elif values is None and _is_classifier(self.model):
+        # A classifier gives one row of numbers an image.
+        elif values is None and [len(output.shape) for output in self.model.outputs] == [2]:
             outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
             values = np.concatenate(outputs).astype("float32")
         if values is not None and not np.isfinite(values).all():
@@ -108,9 +112,7 @@ class Subject:
     def batches(self, chosen: list[int] | None = None) -> Iterator[np.ndarray]:
         """The images, or those chosen, as the model takes them: its values, order of dimensions."""
         images, (low, high) = self.shown.images, self._value_range
-        images = images if chosen is None else images[chosen]
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = images[start : start + BATCH_SIZE]
+        for batch in in_batches(images if chosen is None else images[chosen]):
             if (low, high) != (0.0, 255.0):
                 batch = batch.astype("float32") * ((high - low) / 255) + low
             yield np.moveaxis(batch, -1, 1) if takes_channels_first(self.model) else batch
@@ -136,13 +138,9 @@ class Subject:
             keep_survey(self.run, source, kept)
         return kept
 
-    @property
-    def _input_shape(self) -> tuple[int, int, int]:
-        return input_shape(self.model)
-
-    def _class_names_of_run(self, run: Run) -> tuple[str, ...]:
+    def _class_names_of(self, run: Run) -> tuple[str, ...]:
         if run.metrics_path.exists():
-            return tuple(row["name"] for row in run.read_metrics()["test"].get("per_class", ()))
+            return run.read_metrics().class_names
         try:
             return load_dataset(run.recipe.data.dataset, self.data_dir).class_names
         except DatasetError:
@@ -156,12 +154,7 @@ class Subject:
         return kept["probabilities"] if np.array_equal(kept["labels"], self.shown.labels) else None
 
 
-def _is_classifier(model) -> bool:
-    """Whether a model gives one row of numbers an image."""
-    return len(model.outputs) == 1 and len(model.outputs[0].shape) == 2
-
-
-def _to_probabilities(model, outputs: np.ndarray) -> np.ndarray:
+def _to_probabilities(model: keras.Model, outputs: np.ndarray) -> np.ndarray:
     """Class probabilities from logits, or from what are probabilities already.
 
     One unit gives the second of two classes, as Keras's binary cross-entropy has it.

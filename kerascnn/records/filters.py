@@ -99,9 +99,9 @@ class KernelDescription(Record):
 
     orientation: float
     selectivity: float
-    color: str | None
-    color_weights: tuple[float, ...] | None
-    color_share: float | None
+    color: str | None = None
+    color_weights: tuple[float, ...] | None = None
+    color_share: float | None = None
 
 
 class Superiority(Record):

@@ -199,5 +199,5 @@ class FirstLayers:
         return layers
 
     def _layer(self, shown: Shown, scores: np.ndarray) -> Layer:
-        properties = filters.image_properties_of(shown)
+        properties = filters.image_properties(shown.images)
         return Layer(scores, properties, shown.labels, shown.class_names)
