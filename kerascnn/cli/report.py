@@ -85,9 +85,7 @@ def write_report(
 
 def _augment(runs: list[Run], data_dir: Path | None) -> Augmented:
     """Training images of each run that augments, and draws of its augmentation."""
-    from kerascnn.page.shown_run import augments
-
-    chosen = [run for run in runs if run.is_evaluated and augments(run.recipe)]
+    chosen = [run for run in runs if run.is_evaluated and run.recipe.augments]
     if not chosen:
         return {}
 

@@ -13,9 +13,10 @@ import numpy as np
 from keras import ops
 
 from kerascnn.backend import keep_freed_memory
+from kerascnn.errors import ModelError
 from kerascnn.look.images import in_batches
-from kerascnn.look.scores import SCORES
-from kerascnn.model.graph import find_output, sub_model, to_channels_last
+from kerascnn.look.scores import SCORES, Survey
+from kerascnn.model.graph import effective_kernels, find_output, sub_model, to_channels_last
 
 Images = np.ndarray | Iterable[np.ndarray]
 
@@ -109,6 +110,19 @@ def filter_scores(
         answers = scorer.predict_on_batch(np.asarray(batch))
         answers = answers if isinstance(answers, list) else [answers]
         yield tuple(np.asarray(answer, "float32") for answer in answers)
+
+
+def measure(model: keras.Model, batches: Iterable[np.ndarray], layer: str) -> Survey:
+    """Show images, as the model takes them, and keep one number an image, filter and score.
+
+    Raises:
+        ModelError: if there is no such layer, or it gives a number that is not finite.
+    """
+    answers = zip(*filter_scores(model, batches, layer, SCORES), strict=True)
+    scores = {name: np.concatenate(values) for name, values in zip(SCORES, answers, strict=True)}
+    if not all(np.isfinite(values).all() for values in scores.values()):
+        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
+    return Survey(layer, scores, effective_kernels(model, layer))
 
 
 def top_activations(

@@ -5,17 +5,11 @@ A second question about the same layer and images is answered from the kept numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascnn.errors import ModelError
 from kerascnn.run import Run
-
-if TYPE_CHECKING:
-    import keras
 
 SCORES = ("mean", "max", "l2")
 
@@ -68,22 +62,6 @@ class Survey:
 def highest(scores: np.ndarray, k: int) -> np.ndarray:
     """Indices of the k highest of some numbers, best first; of equal ones the earlier first."""
     return np.argsort(-scores, kind="stable")[:k]
-
-
-def measure(model: keras.Model, batches: Iterable[np.ndarray], layer: str) -> Survey:
-    """Show images, as the model takes them, and keep one number an image, filter and score.
-
-    Raises:
-        ModelError: if there is no such layer, or it gives a number that is not finite.
-    """
-    from kerascnn.look.activations import filter_scores
-    from kerascnn.model.graph import effective_kernels
-
-    answers = zip(*filter_scores(model, batches, layer, SCORES), strict=True)
-    scores = {name: np.concatenate(values) for name, values in zip(SCORES, answers, strict=True)}
-    if not all(np.isfinite(values).all() for values in scores.values()):
-        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
-    return Survey(layer, scores, effective_kernels(model, layer))
 
 
 def kept_survey(run: Run, source: str, layer: str, num_images: int) -> Survey | None:

@@ -13,7 +13,7 @@ from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
 from kerascnn.look.images import Shown, in_batches, load_shown
-from kerascnn.look.scores import Survey, keep_survey, kept_survey, measure
+from kerascnn.look.scores import Survey, keep_survey, kept_survey
 from kerascnn.model.load import input_shape, load_model, takes_channels_first
 from kerascnn.run import Run
 
@@ -129,14 +129,15 @@ class Subject:
 
     def survey(self, layer: str) -> Survey:
         """What a layer answers to the images; kept in the run, where there is one."""
-        if not self.run:
-            return measure(self.model, self.batches(), layer)
-        source = self.shown.source
-        kept = kept_survey(self.run, source, layer, len(self.shown.images))
-        if kept is None:
-            kept = measure(self.model, self.batches(), layer)
-            keep_survey(self.run, source, kept)
-        return kept
+        source, num_images = self.shown.source, len(self.shown.images)
+        if self.run and (kept := kept_survey(self.run, source, layer, num_images)):
+            return kept
+        from kerascnn.look.activations import measure
+
+        survey = measure(self.model, self.batches(), layer)
+        if self.run:
+            keep_survey(self.run, source, survey)
+        return survey
 
     def _class_names_of(self, run: Run) -> tuple[str, ...]:
         if run.metrics_path.exists():

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.errors import RunError
-from kerascnn.look.explanation import image_properties_of
 from kerascnn.look.subject import Subject
 from kerascnn.page import comparison
 from kerascnn.page.examples import choose_cells, choose_examples
@@ -115,7 +114,7 @@ def _picture(
         sheet=atlas.name,
         examples=choose_examples(measured, atlas),
         cells=choose_cells(measured, atlas, num_runs),
-        explorer=explore(measured, subject, album, atlas, image_properties_of(shown), most),
+        explorer=explore(measured, subject, album, atlas, most),
     )
 
 

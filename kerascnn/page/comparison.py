@@ -189,11 +189,9 @@ def _distinction(group: Group, alike: Sequence[Group]) -> str:
     settings = [_settings_of(other.runs[0]) for other in alike]
     keys = [key for key in settings[0] if len({repr(each[key]) for each in settings}) > 1]
     own = _settings_of(group.runs[0])
-    return ", ".join(f"{key.split('.')[-1]} {_plain(own[key])}" for key in keys)
-
-
-def _plain(value: object) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+    # As a recipe's file has them, where what is a tuple here is a list.
+    told = {key: list(own[key]) if isinstance(own[key], tuple) else own[key] for key in keys}
+    return ", ".join(f"{key.split('.')[-1]} {value}" for key, value in told.items())
 
 
 def _name_curve(group: Group, run: Measured) -> str:

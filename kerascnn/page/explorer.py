@@ -6,8 +6,8 @@ import numpy as np
 
 from kerascnn.errors import SelectionError
 from kerascnn.look import maps_of
-from kerascnn.look.explanation import explain, top_images
-from kerascnn.look.scores import Survey
+from kerascnn.look.explanation import explain, image_properties, top_images
+from kerascnn.look.scores import Survey, highest
 from kerascnn.look.subject import RUN_LAYERS, Subject
 from kerascnn.page.examples import describe_image, draw_order
 from kerascnn.page.measured import Measured
@@ -23,12 +23,7 @@ MOST_MAP_SIDE = 32
 
 
 def explore(
-    measured: Measured,
-    subject: Subject,
-    album: Album,
-    atlas: Atlas,
-    properties: dict[str, np.ndarray],
-    most_filters: int = MOST_FILTERS,
+    measured: Measured, subject: Subject, album: Album, atlas: Atlas, most_filters: int
 ) -> dict[str, object]:
     """All that the page says about the filters of a run.
 
@@ -37,15 +32,14 @@ def explore(
         subject: the same, with its model.
         album: takes kernels and maps.
         atlas: takes the images shown.
-        properties: of the images, see `explanation.image_properties`.
         most_filters: of a layer with more, the first ones are shown.
 
     Returns:
         `layer`, `num_filters` (of the layer), `samples` (images that maps are shown of) and
-        `filters`: of each `number`, `address`, `kernel` and `maps` (places in
-        sheets), `top`, `mix`, `sentence`, `active_share`, `is_dead`.
+        `filters`: of each `number`, `address`, `kernel` and `maps` (places in sheets), `top`,
+        `mix`, `sentence`, `active_share`, `is_dead`.
     """
-    survey = subject.survey(LAYER)
+    survey, properties = subject.survey(LAYER), image_properties(subject.shown.images)
     count = min(survey.num_filters, most_filters)
     samples = choose_samples(measured)
     maps = album.add(color_all_maps(maps_of(subject, samples, LAYER)[..., :count]))
@@ -115,11 +109,10 @@ def _describe_filter(
 
 def _class_mix(measured: Measured, scores: np.ndarray) -> list[tuple[str, int, int]]:
     """Classes of the images that excite a filter most: name, how many, percent of them."""
-    top = top_images(scores)
-    counts = np.bincount(measured.labels[top], minlength=len(measured.class_names))
-    order = [int(label) for label in np.argsort(-counts, kind="stable") if counts[label]]
-    names = measured.class_names
-    return [(names[i], int(counts[i]), round(100 * int(counts[i]) / len(top))) for i in order]
+    top, names = top_images(scores), measured.class_names
+    counts = np.bincount(measured.labels[top], minlength=len(names))
+    ranked = ((names[label], int(counts[label])) for label in highest(counts, len(names)))
+    return [(name, count, round(100 * count / len(top))) for name, count in ranked if count]
 
 
 def _explain(

@@ -28,24 +28,21 @@ MAP_LEVELS = 48
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures of one size in rows of `COLUMNS`.
+    """Pictures of one size.
 
     Attributes:
         name: of its CSS class.
         address: of the encoded sheet, `data:image/webp;base64,...`.
         rows: how many rows there are.
         ratio: width of a picture divided by its height.
+        columns: pictures in a row.
     """
 
     name: str
     address: str
     rows: int
     ratio: float
-
-    @property
-    def columns(self) -> int:
-        """Pictures in a row."""
-        return COLUMNS
+    columns: int = COLUMNS
 
 
 class Atlas:
@@ -129,9 +126,11 @@ def encode(picture: Image.Image, most_bytes: int) -> str:
     """A picture as a `data:` address: WebP without loss, with some, or smaller, as bytes allow."""
     while True:
         for quality in QUALITIES:
-            encoded = _to_webp(picture, quality)
-            if len(encoded) <= most_bytes or max(picture.size) == 1:
-                return "data:image/webp;base64," + base64.b64encode(encoded).decode()
+            file = io.BytesIO()
+            how = {"lossless": True} if quality is None else {"quality": quality}
+            picture.save(file, "WEBP", **how)
+            if file.tell() <= most_bytes or max(picture.size) == 1:
+                return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
         picture = picture.reduce(2)
 
 
@@ -169,10 +168,3 @@ def _fit(pictures: np.ndarray) -> np.ndarray:
     scale = MOST_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.stack([np.asarray(Image.fromarray(each).resize(size)) for each in pictures])
-
-
-def _to_webp(picture: Image.Image, quality: int | None) -> bytes:
-    file = io.BytesIO()
-    settings = {"lossless": True} if quality is None else {"quality": quality}
-    picture.save(file, "WEBP", **settings)
-    return file.getvalue()

@@ -13,6 +13,7 @@ from kerascnn.page.comparison import ClassTable, Group, Pairs
 from kerascnn.page.pictures import Sheet
 from kerascnn.page.shown_run import ShownRun
 from kerascnn.records import quantity
+from kerascnn.records.study import Audit
 from kerascnn.show.words import counted
 
 HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ class Content:
     charts: list[Chart]
     class_tables: list[ClassTable]
     pairs: Pairs | None
-    audit: dict[str, object] | None
+    audit: Audit | None
     sheets: list[Sheet]
     has_pictures: bool
 

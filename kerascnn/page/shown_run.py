@@ -113,15 +113,10 @@ class ShownRun:
             ("Optimizer", f"{optimizer}, rate {train.learning_rate:g}"),
             ("Batch size", str(train.batch_size)),
             ("Dropout", f"{model.dropout:g}"),
-            ("Augmentation", "yes" if self.augments else "no"),
+            ("Augmentation", "yes" if self.recipe.augments else "no"),
             ("Filters", ", ".join(map(str, model.filters))),
             ("Pooling after block", ", ".join(map(str, model.pool_after)) or "no block"),
         ]
-
-    @property
-    def augments(self) -> bool:
-        """Whether its training images are augmented."""
-        return augments(self.recipe)
 
     @property
     def notes(self) -> list[str]:
@@ -219,11 +214,6 @@ class ShownRun:
             "cells": self.pictures.cells if self.pictures else {},
             "sheet": self.pictures and self.pictures.sheet,
         }
-
-
-def augments(recipe: Recipe) -> bool:
-    """Whether a recipe changes its training images at all."""
-    return any(recipe.augmentation.model_dump().values())
 
 
 def _environment(run: Run) -> Environment:

@@ -162,6 +162,11 @@ class Recipe(Section):
         """What the study reported, if the images are the study's: those of CIFAR-10."""
         return self.reported if self.data.dataset == "cifar10" else Reported()
 
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at all."""
+        return any(self.augmentation.model_dump().values())
+
     def with_values(self, values: dict[str, object]) -> Recipe:
         """A copy with some keys set, e.g. `{"train.learning_rate": 0.05}`.
 

@@ -7,7 +7,7 @@ pictures, and no text can push a picture aside.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +21,6 @@ from kerascnn.show.style import (
     LIGHT_GRAY,
     build_figure,
     printable,
-    require,
     shorten,
     text_width,
     wrap_title,
@@ -69,14 +68,9 @@ def add_axes(canvas: Axes, x: float, y: float, width: float, height: float) -> A
     """Axes in a rectangle of the canvas whose upper left corner is given."""
     full_width, full_height = canvas.figure.get_size_inches()
     top = -canvas.get_ylim()[1]
-    return canvas.figure.add_axes(
-        (
-            x / full_width,
-            1 - (top + y + height) / full_height,
-            width / full_width,
-            height / full_height,
-        )
-    )
+    bottom = 1 - (top + y + height) / full_height
+    size = width / full_width, height / full_height
+    return canvas.figure.add_axes((x / full_width, bottom, *size))
 
 
 def put_picture(
@@ -86,21 +80,14 @@ def put_picture(
     left, top, side = box
     height, width = picture.shape[:2]
     scale = side / max(height, width)
-    top += (side - height * scale) / 2
-    shown = canvas.imshow(
-        picture,
-        extent=(left, left + width * scale, top + height * scale, top),
-        aspect="auto",
-        interpolation="nearest" if max(height, width) <= LARGE else "auto",
-        gid=gid,
-        **options,
-    )
-    canvas.add_patch(
-        Rectangle(
-            (left, top), width * scale, height * scale, fill=False, color=LIGHT_GRAY, linewidth=0.6
-        )
-    )
-    return shown
+    interpolation = "nearest" if max(height, width) <= LARGE else "auto"
+    width, height = width * scale, height * scale
+    top += (side - height) / 2
+    extent = (left, left + width, top + height, top)
+    frame = Rectangle((left, top), width, height, fill=False, color=LIGHT_GRAY, linewidth=0.6)
+    canvas.add_patch(frame)
+    options = {"aspect": "auto", "interpolation": interpolation, "gid": gid, **options}
+    return canvas.imshow(picture, extent=extent, **options)
 
 
 def write(canvas: Axes, x: float, y: float, text: str, **options: object) -> None:
@@ -142,13 +129,3 @@ def wrap(text: str, width: float) -> list[str]:
         if max(map(text_width, lines), default=0) <= width:
             break
     return lines
-
-
-def require_pictures(images: Iterable[np.ndarray]) -> None:
-    """Refuse what is no picture with three channels of bytes."""
-    for image in images:
-        require(
-            image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8,
-            f"An image has shape {image.shape} and dtype {image.dtype}; "
-            "expected uint8 (height, width, 3).",
-        )

@@ -19,7 +19,6 @@ from kerascnn.show.style import (
     build_figure,
     draw_top_label,
     put_legend_below,
-    require,
     style,
 )
 from kerascnn.show.words import counted
@@ -42,27 +41,22 @@ def plot_history(history: History, title: str, reported: ReportedNumbers | None 
         title: what is seen, for instance the run's name.
         reported: what the study gave, drawn beside it.
 
-    Returns:
-        A Figure with two panels.
-
-    Raises:
-        ValueError: if the history is empty.
     """
-    require(len(history) > 0, "The history is empty; expected at least one epoch.")
     reported = reported or ReportedNumbers()
     with style():
         figure = build_figure(10, 4.6, title)
         loss_axes, accuracy_axes = figure.subplots(1, 2)
         _draw_losses(loss_axes, history, reported)
         _draw_accuracies(accuracy_axes, history, reported)
+        best = history.best_epoch
+        place = history.epoch.index(best)
         for axes, values, label in (
             (loss_axes, history.val_loss, "best epoch {:g}: {:.3f}"),
             (accuracy_axes, history.val_accuracy, "at best epoch {:g}: {:.1%}"),
         ):
-            _finish_history_axes(axes, history.epoch)
-            best = history.best_epoch
-            _mark_best_epoch(axes, best, values[history.epoch.index(best)], label)
-        _put_history_legends(figure, loss_axes, accuracy_axes)
+            _finish_axes(axes, history.epoch)
+            _mark_best_epoch(axes, best, values[place], label)
+        _put_legends(figure, loss_axes, accuracy_axes)
     return figure
 
 
@@ -72,11 +66,8 @@ def _draw_losses(axes: Axes, history: History, reported: ReportedNumbers) -> Non
     top = _view_top(np.array([*history.loss, *history.val_loss]), study)
     _draw_curves(axes, epochs, history.loss, history.val_loss)
     # As with the curves, the wide marks lie below.
-    for values, color, name, size in (
-        (history.loss, BLUE, "training", 9),
-        (history.val_loss, VERMILLION, "validation", 5),
-    ):
-        _mark_unseen(axes, np.array(epochs), np.array(values), top, color, name, size)
+    _mark_unseen(axes, epochs, history.loss, top, color=BLUE, name="training", size=9)
+    _mark_unseen(axes, epochs, history.val_loss, top, color=VERMILLION, name="validation", size=5)
     _draw_reported_losses(axes, epochs, reported)
     axes.set_ylim(0, top)
     axes.set_title("Loss", pad=17)
@@ -96,46 +87,20 @@ def _draw_curves(axes, epochs, training, validation):
     # Markers tell the curves apart without color, and show a curve of a single epoch. The wide
     # line and the wide markers lie below, so that equal curves are both seen.
     every = max(1, len(epochs) // 12)
-    axes.plot(
-        epochs,
-        training,
-        color=BLUE,
-        linewidth=2.2,
-        marker="s",
-        markersize=5,
-        markerfacecolor="white",
-        markevery=every,
-        label="training",
-    )
-    axes.plot(
-        epochs,
-        validation,
-        color=VERMILLION,
-        linewidth=1.3,
-        marker="o",
-        markersize=3.5,
-        markevery=every,
-        label="validation",
-    )
+    wide = {"color": BLUE, "linewidth": 2.2, "markersize": 5, "markerfacecolor": "white"}
+    narrow = {"color": VERMILLION, "linewidth": 1.3, "markersize": 3.5}
+    axes.plot(epochs, training, "s-", **wide, markevery=every, label="training")
+    axes.plot(epochs, validation, "o-", **narrow, markevery=every, label="validation")
 
 
 def _mark_unseen(axes, epochs, values, top, color, name, size):
     """Mark at the upper edge the epochs whose value lies above the view."""
-    above = values > top
-    if not above.any():
+    above = [epoch for epoch, value in zip(epochs, values, strict=True) if value > top]
+    if not above:
         return
-    count = counted(int(above.sum()), "epoch")
-    axes.plot(
-        epochs[above],
-        np.full(above.sum(), 0.975),
-        transform=axes.get_xaxis_transform(),
-        linestyle="none",
-        marker="^",
-        markersize=size,
-        color=color,
-        label=f"{name} above the view: {count}, up to {values.max():.3g}",
-        gid=UNSEEN,
-    )
+    label = f"{name} above the view: {counted(len(above), 'epoch')}, up to {max(values):.3g}"
+    edge = {"transform": axes.get_xaxis_transform(), "gid": UNSEEN}
+    axes.plot(above, [0.975] * len(above), "^", color=color, markersize=size, label=label, **edge)
 
 
 def _draw_reported_losses(axes: Axes, epochs: Sequence[int], reported: ReportedNumbers) -> None:
@@ -146,51 +111,34 @@ def _draw_reported_losses(axes: Axes, epochs: Sequence[int], reported: ReportedN
             text += f" at epoch {best_epoch:g}"
         _draw_reported_line(axes, best_loss, VERMILLION, text)
         if best_epoch is not None and epochs[0] <= best_epoch <= epochs[-1]:
-            axes.plot(
-                [best_epoch],
-                [best_loss],
-                linestyle="none",
-                marker="D",
-                markersize=6,
-                color=VERMILLION,
-                markerfacecolor="white",
-                zorder=4,
-            )
+            diamond = {"color": VERMILLION, "markersize": 6, "markerfacecolor": "white"}
+            axes.plot(best_epoch, best_loss, "D", **diamond, zorder=4)
     elif best_epoch is not None:
-        axes.axvline(
-            best_epoch,
-            color=VERMILLION,
-            linestyle="--",
-            linewidth=1,
-            label=f"study: best epoch {best_epoch:g}",
-        )
+        text = f"study: best epoch {best_epoch:g}"
+        axes.axvline(best_epoch, color=VERMILLION, linestyle="--", linewidth=1, label=text)
     if reported.train_loss is not None:
         text = f"study: training {reported.train_loss:.3f}"
         _draw_reported_line(axes, reported.train_loss, BLUE, text)
 
 
 def _draw_reported_line(axes, value, color, label):
-    axes.axhline(
-        value, color=color, linestyle="--", linewidth=1, alpha=0.8, zorder=1.5, label=label
-    )
+    line = {"linestyle": "--", "linewidth": 1, "alpha": 0.8, "zorder": 1.5}
+    axes.axhline(value, color=color, label=label, **line)
 
 
-def _finish_history_axes(axes, epochs):
+def _finish_axes(axes: Axes, epochs: Sequence[int]) -> None:
     margin = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
     axes.set_xlim(epochs[0] - margin, epochs[-1] + margin)
     axes.tick_params(labelsize=TICK_SIZE)
-    axes.xaxis.set_major_locator(
-        MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
+    ticks = MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    axes.xaxis.set_major_locator(ticks)
     axes.set_xlabel("epoch")
 
 
-def _put_history_legends(figure, loss_axes, accuracy_axes):
+def _put_legends(figure: Figure, loss_axes: Axes, accuracy_axes: Axes) -> None:
     # The sentences about what is out of view are too long to stand side by side.
-    num_entries = len(loss_axes.get_legend_handles_labels()[1])
-    has_marks = any(line.get_gid() == UNSEEN for line in loss_axes.lines)
-    columns = 1 if has_marks else 2
-    num_rows = -(-num_entries // columns)
+    columns = 1 if any(line.get_gid() == UNSEEN for line in loss_axes.lines) else 2
+    num_rows = -(-len(loss_axes.get_legend_handles_labels()[1]) // columns)
     put_legend_below(loss_axes, columns)
     put_legend_below(accuracy_axes, columns)
     figure.set_figheight(figure.get_figheight() + 0.18 * max(0, num_rows - 2))
@@ -198,17 +146,8 @@ def _put_history_legends(figure, loss_axes, accuracy_axes):
 
 def _mark_best_epoch(axes, epoch, value, label):
     axes.axvline(epoch, color=GRAY, linewidth=1, zorder=1, gid=BEST)
-    axes.plot(
-        [epoch],
-        [value],
-        linestyle="none",
-        marker="*",
-        markersize=13,
-        markerfacecolor=VERMILLION,
-        markeredgecolor="white",
-        zorder=5,
-        gid=BEST,
-    )
+    star = {"markersize": 13, "markerfacecolor": VERMILLION, "markeredgecolor": "white"}
+    axes.plot(epoch, value, "*", **star, zorder=5, gid=BEST)
     draw_top_label(axes, epoch, label.format(epoch, value))
 
 

@@ -20,7 +20,6 @@ from kerascnn.show.style import (
     LIGHT_GRAY,
     VERMILLION,
     build_figure,
-    require,
     shorten,
     style,
 )
@@ -40,14 +39,12 @@ def plot_explanation(explained: ExplanationPicture, title: str) -> Figure:
     """
     correlations = list(explained.record.correlations.items())
     classes = explained.record.classes
-    require(bool(correlations), "correlations is empty; expected at least one property.")
     shown = correlations[:NUM_CORRELATIONS]
     width, sentence_size = 10, 10.5
     lines = wrap(explained.record.sentence, (width - 0.4) * 72 / sentence_size)
     with style({"axes.grid.axis": "x"}):
-        figure = build_figure(
-            width, max(3.6, 0.27 * len(shown) + 1.3) + 0.2 * len(lines) + 0.3, title
-        )
+        height = max(3.6, 0.27 * len(shown) + 1.3) + 0.2 * len(lines) + 0.3
+        figure = build_figure(width, height, title)
         figure.get_layout_engine().set(wspace=0.06, hspace=0.06)
         grid = figure.add_gridspec(2, 2, width_ratios=[1.35, 1], height_ratios=[1, 1.15])
         _draw_correlations(figure.add_subplot(grid[:, 0]), shown, len(correlations))
@@ -56,9 +53,8 @@ def plot_explanation(explained: ExplanationPicture, title: str) -> Figure:
         else:
             _draw_kernel(figure.add_subplot(grid[0, 1]), explained.kernel)
             _draw_class_shares(figure.add_subplot(grid[1, 1]), classes)
-        figure.supxlabel(
-            "\n".join(lines), x=0.1 / width, ha="left", fontsize=sentence_size, linespacing=1.3
-        )
+        place = {"x": 0.1 / width, "ha": "left"}
+        figure.supxlabel("\n".join(lines), **place, fontsize=sentence_size, linespacing=1.3)
     return figure
 
 
@@ -91,9 +87,8 @@ def _draw_class_shares(axes: Axes, classes: Sequence[ExplainedClass]) -> None:
     axes.set_title("Over-represented classes")
     if not classes:
         axes.set_axis_off()
-        axes.text(
-            0, 0.95, "no class is over-represented", transform=axes.transAxes, va="top", color=GRAY
-        )
+        upper = {"transform": axes.transAxes, "va": "top"}
+        axes.text(0, 0.95, "no class is over-represented", color=GRAY, **upper)
         return
     shown = classes[:NUM_CLASSES]
     shares, base_rates = [each.share for each in shown], [each.base_rate for each in shown]

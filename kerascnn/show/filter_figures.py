@@ -33,13 +33,12 @@ from kerascnn.show.canvas import (
     build_canvas,
     cross_out,
     put_picture,
-    require_pictures,
     write,
     write_heading,
     write_lines,
 )
-from kerascnn.show.pictures import describe_size, kernel_to_picture
-from kerascnn.show.style import GRAY, VERMILLION, require, shorten, style, text_width
+from kerascnn.show.pictures import COLOR_MAP, describe_size, kernel_to_picture
+from kerascnn.show.style import GRAY, VERMILLION, shorten, style, text_width
 from kerascnn.show.words import short_percent
 
 COLUMNS = 8
@@ -52,9 +51,6 @@ def plot_top_activations(rows: Sequence[TopPictures], title: str) -> Figure:
     Under each image stand its rank, the true class, the activation and, where it is another, the
     predicted class. Where there are no labels, the prediction stands first.
     """
-    _require_rows(rows)
-    for row in rows:
-        require_pictures(row.images)
     pitch, gap = SIDE + 0.15, 0.2
     kernel_width = pitch + gap if any(row.kernel is not None for row in rows) else 0
     num_lines = 3 if any(_is_miss(image) for row in rows for image in row.record.top) else 2
@@ -86,15 +82,6 @@ def plot_feature_maps(rows: Sequence[MapPictures], title: str) -> Figure:
 
     All maps of an image share one color scale.
     """
-    _require_rows(rows)
-    for row in rows:
-        require_pictures([row.image])
-        numbers = row.record.filters
-        require(
-            np.ndim(row.maps) == 3 and len(row.maps) == len(numbers) > 0,
-            f"maps has shape {np.shape(row.maps)} and there are {len(numbers)} filters; expected "
-            "(num_shown, map height, map width) and a map a filter.",
-        )
     side, label, gap = 0.95, 0.19, 0.1
     line_height = label + side + gap
     columns = min(COLUMNS, max(len(row.maps) for row in rows))
@@ -114,14 +101,12 @@ def plot_feature_maps(rows: Sequence[MapPictures], title: str) -> Figure:
             top += 0.27
             put_picture(canvas, row.image, (MARGIN, top + label, image_side))
             scale = _color_scale(row.maps)
-            for j, (found, feature_map) in enumerate(
-                zip(row.record.filters, row.maps, strict=True)
-            ):
+            for j, found in enumerate(row.record.filters):
                 x = left + j % columns * (side + gap)
                 y = top + j // columns * line_height
                 write(canvas, x, y, f"filter {found.filter}", fontsize=8, color=GRAY)
                 box = (x, y + label, side)
-                shown = put_picture(canvas, feature_map, box, gid=MAP, cmap="viridis", norm=scale)
+                shown = put_picture(canvas, row.maps[j], box, gid=MAP, cmap=COLOR_MAP, norm=scale)
             scale_height = min(line_counts[i], 4) * line_height - label - gap
             bar_axes = add_axes(canvas, right + 0.06, top + label, 0.12, scale_height)
             _draw_color_scale(figure, bar_axes, shown)
@@ -133,8 +118,6 @@ def plot_filters(rows: Sequence[FilterPicture], title: str) -> Figure:
 
     Dead filters are crossed out and called dead.
     """
-    _require_rows(rows)
-    require(all(row.kernel is not None for row in rows), "A filter has no kernel to draw.")
     side, pitch = 1.0, 1.3
     lines = [_describe_filter(row.record) for row in rows]
     row_height = 0.22 + side + 0.06 + max(map(len, lines)) * LINE + 0.22
@@ -143,14 +126,10 @@ def plot_filters(rows: Sequence[FilterPicture], title: str) -> Figure:
     caption = f"{num_dead} of {len(rows)} filters are dead{' (crossed out)' if num_dead else ''}."
     if any(row.record.classes for row in rows):
         caption += " Classes: over-represented among a filter's top images."
-    size = ", ".join(describe_size(rows[0].kernel)).capitalize()
+    caption += f" {', '.join(describe_size(rows[0].kernel)).capitalize()}: {ABOUT_KERNELS}."
+    width, height = columns * pitch + 2 * MARGIN, -(-len(rows) // columns) * row_height
     with style():
-        figure, canvas = build_canvas(
-            columns * pitch + 2 * MARGIN,
-            -(-len(rows) // columns) * row_height,
-            title,
-            f"{caption} {size}: {ABOUT_KERNELS}.",
-        )
+        figure, canvas = build_canvas(width, height, title, caption)
         for i, row in enumerate(rows):
             x, top = MARGIN + i % columns * pitch, i // columns * row_height
             box = (x, top + 0.22, side)
@@ -208,7 +187,7 @@ def _number(value: float) -> str:
 
 def _color_scale(maps: np.ndarray) -> Normalize:
     """From the lowest to the highest value of an image's maps, as far as they are finite."""
-    finite = np.asarray(maps)[np.isfinite(maps)]
+    finite = maps[np.isfinite(maps)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     return Normalize(low, high if high > low else low + 1)
 
@@ -221,7 +200,3 @@ def _draw_color_scale(figure: Figure, axes: Axes, shown: AxesImage) -> None:
     axes.tick_params(labelsize=8, length=2)
     axes.grid(False)
     scale.outline.set_visible(False)
-
-
-def _require_rows(rows: Sequence) -> None:
-    require(len(rows) > 0, "rows is empty; expected at least one.")

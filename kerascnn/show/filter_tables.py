@@ -16,17 +16,19 @@ from kerascnn.records.filters import (
     TopImages,
 )
 from kerascnn.records.quantity import MISSING, percent
-from kerascnn.show.words import build_table, cell
+from kerascnn.show.words import add_numbers, build_table, cell
+
+NUM_CORRELATIONS = 10
 
 
 def table_top(found: TopImages, title: str) -> Table:
     """The images that excite one filter most."""
     table = build_table(title)
-    table.add_column("rank", justify="right")
+    add_numbers(table, "rank")
     table.add_column("image", overflow="fold")
     table.add_column("true class")
     table.add_column("predicted class")
-    table.add_column("activation", justify="right")
+    add_numbers(table, "activation")
     for image in found.top:
         named = (cell(text or MISSING) for text in (image.image, image.label, image.prediction))
         table.add_row(str(image.rank), *named, f"{image.activation:.3f}")
@@ -36,7 +38,7 @@ def table_top(found: TopImages, title: str) -> Table:
 def table_maps(images: Sequence[ImageMaps], title: str) -> Table:
     """Mean activation of each filter for each image."""
     table = build_table(title)
-    table.add_column("filter", justify="right")
+    add_numbers(table, "filter")
     for each in images:
         heading = f"{each.label} ({each.image})" if each.label else each.image
         table.add_column(cell(heading), justify="right", overflow="fold")
@@ -48,20 +50,15 @@ def table_maps(images: Sequence[ImageMaps], title: str) -> Table:
 def table_filters(rows: Sequence[FilterRow], title: str) -> Table:
     """A row a filter: dead or alive, how often active, and whose images excite it."""
     table = build_table(title)
-    table.add_column("filter", justify="right")
+    add_numbers(table, "filter")
     table.add_column("state")
-    table.add_column("active\nimages", justify="right")
-    table.add_column("mean\nactivation", justify="right")
+    add_numbers(table, "active\nimages", "mean\nactivation")
     table.add_column("over-represented classes,\ntheir share of its top images")
     for row in rows:
         classes = (f"{each.name} {percent(each.share, 0)}" for each in row.classes)
-        table.add_row(
-            str(row.filter),
-            "dead" if row.is_dead else "alive",
-            percent(row.active_share),
-            f"{row.mean:.3f}",
-            cell(", ".join(classes)) or MISSING,
-        )
+        state, active = "dead" if row.is_dead else "alive", percent(row.active_share)
+        said = cell(", ".join(classes)) or MISSING
+        table.add_row(str(row.filter), state, active, f"{row.mean:.3f}", said)
     return table
 
 
@@ -77,12 +74,12 @@ def table_kernel(explanation: Explanation) -> Table:
     return table
 
 
-def table_correlations(explanation: Explanation, num_rows: int = 10) -> Table:
+def table_correlations(explanation: Explanation) -> Table:
     """The properties of images that a filter follows most."""
     table = build_table("Rank correlation of its mean activation with properties of the images")
     table.add_column("property")
-    table.add_column("rho", justify="right")
-    for name, rho in list(explanation.correlations.items())[:num_rows]:
+    add_numbers(table, "rho")
+    for name, rho in list(explanation.correlations.items())[:NUM_CORRELATIONS]:
         table.add_row(name, f"{rho:+.2f}")
     return table
 
@@ -92,7 +89,7 @@ def table_probabilities(pictures: Sequence[Probabilities], top: int) -> Table:
     table = build_table("Class probabilities")
     table.add_column("picture", overflow="fold")
     table.add_column("class")
-    table.add_column("probability", justify="right")
+    add_numbers(table, "probability")
     table.add_column("")
     for each in pictures:
         for place, (name, share) in enumerate(list(each.probabilities.items())[:top]):

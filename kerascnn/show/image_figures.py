@@ -7,17 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from kerascnn.show.style import (
-    BLACK,
-    GRAY,
-    GREEN,
-    VERMILLION,
-    build_figure,
-    require,
-    require_shape,
-    shorten,
-    style,
-)
+from kerascnn.show.style import BLACK, GRAY, GREEN, VERMILLION, build_figure, shorten, style
 
 EXAMPLE_COLUMNS = 5
 TILE_NAME_WIDTH = 10
@@ -46,18 +36,7 @@ def plot_examples(
     Returns:
         A Figure with a tile an image, five to a row.
     """
-    images, probabilities = np.asarray(images), np.asarray(probabilities)
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    num_images, num_classes = len(images), len(class_names)
-    require(
-        images.ndim == 4 and images.shape[-1] == 3 and images.dtype == np.uint8 and num_images > 0,
-        f"images has shape {images.shape} and dtype {images.dtype}; "
-        "expected uint8 (num_images, height, width, 3) with at least one image.",
-    )
-    require_shape("labels", labels, (num_images,))
-    require_shape("predictions", predictions, (num_images,))
-    require_shape("probabilities", probabilities, (num_images, num_classes))
-
+    num_images = len(images)
     # At least three columns, so that the title has room and few images stand at the left.
     columns = min(EXAMPLE_COLUMNS, max(3, num_images))
     rows = -(-num_images // columns)
@@ -70,17 +49,14 @@ def plot_examples(
             axes.remove()
         for i, axes in enumerate(all_axes[:num_images]):
             _draw_picture(axes, images[i])
+            names = [shorten(class_names[of[i]], TILE_NAME_WIDTH) for of in (labels, predictions)]
             _draw_verdict(
-                axes,
-                class_names[labels[i]],
-                class_names[predictions[i]],
-                probabilities[i, predictions[i]],
-                right=bool(labels[i] == predictions[i]),
+                axes, *names, probabilities[i, predictions[i]], labels[i] == predictions[i]
             )
-        num_right = int((labels == predictions).sum())
-        _draw_caption(
-            figure, f"{num_right} of {num_images} right. Solid frame: right; dashed frame: wrong."
-        )
+        num_right = (labels == predictions).sum()
+        text = f"{num_right} of {num_images} right. Solid frame: right; dashed frame: wrong."
+        x = 0.1 / figure.get_figwidth()
+        figure.supxlabel(text, x=x, ha="left", fontsize=9, color=GRAY)
     return figure
 
 
@@ -95,31 +71,13 @@ def plot_augmentations(originals: np.ndarray, draws: np.ndarray, title: str) -> 
     Returns:
         A Figure whose first column, framed and set apart, holds the originals.
     """
-    originals, draws = np.asarray(originals), np.asarray(draws)
-    require(
-        originals.ndim == 4 and originals.shape[-1] == 3 and len(originals) > 0,
-        f"originals has shape {originals.shape}; expected (num_images, height, width, 3).",
-    )
-    require(
-        draws.ndim == 5
-        and draws.shape[1] > 0
-        and draws.shape[:1] + draws.shape[2:] == originals.shape,
-        f"draws has shape {draws.shape}; expected (num_images, num_draws, height, width, 3) "
-        f"beside originals of shape {originals.shape}.",
-    )
     num_images, num_draws, height, width = draws.shape[:4]
-    picture_height = 1.25 * height / width
+    size = max(4.5, 1.25 * (num_draws + 1.6)), 1.25 * height / width * num_images + 1
     with style({"axes.grid": False}):
-        figure = build_figure(
-            max(4.5, 1.25 * (num_draws + 1.6)),
-            picture_height * num_images + 1.0,
-            title,
-            "compressed",
-        )
+        figure = build_figure(*size, title, "compressed")
         # The narrow second column stays empty: it sets the originals apart.
-        grid = figure.add_gridspec(
-            num_images, num_draws + 2, width_ratios=[1, 0.2] + [1] * num_draws
-        )
+        widths = [1, 0.2] + [1] * num_draws
+        grid = figure.add_gridspec(num_images, num_draws + 2, width_ratios=widths)
         for i in range(num_images):
             original_axes = figure.add_subplot(grid[i, 0])
             _draw_picture(original_axes, _to_uint8(originals[i]))
@@ -135,10 +93,6 @@ def plot_augmentations(originals: np.ndarray, draws: np.ndarray, title: str) -> 
     return figure
 
 
-def _draw_caption(figure, text):
-    figure.supxlabel(text, x=0.1 / figure.get_figwidth(), ha="left", fontsize=9, color=GRAY)
-
-
 def _draw_picture(axes, image):
     axes.imshow(image, interpolation="nearest")
     axes.set_xticks([])
@@ -149,20 +103,12 @@ def _frame(axes, color, linestyle):
     axes.spines[:].set(visible=True, color=color, linestyle=linestyle, linewidth=2.2)
 
 
-def _draw_verdict(axes, true_name, predicted_name, probability, right):
-    color = GREEN if right else VERMILLION
-    _frame(axes, color, "solid" if right else (0, (4, 3.5)))
-    axes.set_title(
-        "✓ right" if right else "✗ wrong", loc="left", color=color, fontsize=9.5, fontweight="bold"
-    )
-    axes.set_xlabel(
-        f"true: {shorten(true_name, TILE_NAME_WIDTH)}\n"
-        f"predicted: {shorten(predicted_name, TILE_NAME_WIDTH)}\n"
-        f"probability: {probability:.0%}",
-        loc="left",
-        fontsize=8.5,
-        linespacing=1.3,
-    )
+def _draw_verdict(axes, true_name, predicted_name, probability, is_right):
+    color, said = (GREEN, "✓ right") if is_right else (VERMILLION, "✗ wrong")
+    _frame(axes, color, "solid" if is_right else (0, (4, 3.5)))
+    axes.set_title(said, loc="left", color=color, fontsize=9.5, fontweight="bold")
+    lines = f"true: {true_name}\npredicted: {predicted_name}\nprobability: {probability:.0%}"
+    axes.set_xlabel(lines, loc="left", fontsize=8.5, linespacing=1.3)
 
 
 def _to_uint8(image):

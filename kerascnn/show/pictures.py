@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib import colormaps
 
-from kerascnn.show.style import require
+COLOR_MAP = "viridis"  # of activations
 
 
 def kernel_to_picture(kernel: np.ndarray) -> np.ndarray:
@@ -19,17 +19,14 @@ def kernel_to_picture(kernel: np.ndarray) -> np.ndarray:
         float (height, width, 3) from 0 to 1.
     """
     kernel = np.asarray(kernel, dtype=float)
-    require(
-        kernel.ndim == 3, f"kernel has shape {kernel.shape}; expected (height, width, channels)."
-    )
     if kernel.shape[2] != 3:
         kernel = np.repeat(kernel.mean(axis=2, keepdims=True), 3, axis=2)
     return 0.5 + 0.5 * kernel / (np.abs(kernel).max() or 1)
 
 
-def color_levels(count: int, color_map: str = "viridis") -> np.ndarray:
-    """Colors of a map that matplotlib knows, from its lowest to its highest: uint8 (count, 3)."""
-    colors = colormaps[color_map](np.linspace(0, 1, count))[:, :3]
+def color_levels(count: int) -> np.ndarray:
+    """Colors of activations, from the lowest to the highest: uint8 (count, 3)."""
+    colors = colormaps[COLOR_MAP](np.linspace(0, 1, count))[:, :3]
     return (255 * colors).round().astype("uint8")
 
 

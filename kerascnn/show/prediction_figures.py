@@ -9,15 +9,8 @@ from matplotlib.figure import Figure
 
 from kerascnn.records.filters import ProbabilityPicture
 from kerascnn.show.bars import draw_bars, write_beside
-from kerascnn.show.canvas import (
-    MARGIN,
-    add_axes,
-    build_canvas,
-    put_picture,
-    require_pictures,
-    write_heading,
-)
-from kerascnn.show.style import BLUE, GRAY, TICK_SIZE, require, shorten, style
+from kerascnn.show.canvas import MARGIN, add_axes, build_canvas, put_picture, write_heading
+from kerascnn.show.style import BLUE, GRAY, TICK_SIZE, shorten, style
 
 
 def plot_probabilities(pictures: Sequence[ProbabilityPicture], title: str, top: int = 5) -> Figure:
@@ -28,20 +21,14 @@ def plot_probabilities(pictures: Sequence[ProbabilityPicture], title: str, top: 
         title: what is seen.
         top: classes to show of each, the most probable first.
     """
-    require(len(pictures) > 0, "pictures is empty; expected at least one.")
-    require_pictures([each.image for each in pictures])
-    require(top >= 1, f"top is {top}; expected at least 1.")
     side, bar_width, block_width = 1.5, 1.5, 5.4
     label_width = block_width - side - bar_width - 0.8
     block_height = 0.28 + side + 0.3
     columns = min(2, len(pictures))
+    size = columns * block_width + MARGIN, -(-len(pictures) // columns) * block_height
+    caption = "Bars: the model's probability of its most probable classes."
     with style({"axes.grid": False}):
-        figure, canvas = build_canvas(
-            columns * block_width + MARGIN,
-            -(-len(pictures) // columns) * block_height,
-            title,
-            "Bars: the model's probability of its most probable classes.",
-        )
+        figure, canvas = build_canvas(*size, title, caption)
         for i, each in enumerate(pictures):
             x, y = MARGIN + i % columns * block_width, i // columns * block_height
             write_heading(canvas, x, y, each.record.image, block_width - 0.3)

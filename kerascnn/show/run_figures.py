@@ -23,8 +23,6 @@ from kerascnn.show.style import (
     build_figure,
     draw_top_label,
     put_legend_below,
-    require,
-    require_shape,
     shorten,
     style,
     text_width,
@@ -45,13 +43,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
     Returns:
         A Figure with one matrix and the scale of its shades.
     """
-    confusion = np.asarray(confusion)
     num_classes = len(class_names)
-    require_shape("confusion", confusion, (num_classes, num_classes))
-    require(
-        np.issubdtype(confusion.dtype, np.integer) and num_classes > 0,
-        f"confusion has dtype {confusion.dtype} and {num_classes} classes; expected counts.",
-    )
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
 
@@ -62,16 +54,11 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
         figure = build_figure(max(5.0, side + 2.9), max(2.0, side) + 2.2, title, "compressed")
         axes = figure.add_subplot()
         shades = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(*confusion.shape):
-            axes.text(
-                column,
-                row,
-                str(confusion[row, column]),
-                ha="center",
-                va="center",
-                color=_readable_on(shades.cmap(shares[row, column]), confusion[row, column]),
-                fontsize=min(10.0, 72 * cell * 0.85 / (0.64 * digits)),
-            )
+        middle = {"ha": "center", "va": "center"}
+        size = min(10.0, 72 * cell * 0.85 / (0.64 * digits))
+        for (row, column), count in np.ndenumerate(confusion):
+            color = _readable_on(shades.cmap(shares[row, column])) if count else GRAY
+            axes.text(column, row, str(count), **middle, color=color, fontsize=size)
         _name_classes(axes, class_names, cell)
         axes.set_title(f"{np.trace(confusion)} of {confusion.sum()} right, on the diagonal")
         scale = figure.colorbar(shades, ax=axes, shrink=0.8, aspect=24, pad=0.03)
@@ -132,50 +119,27 @@ def _name_classes(axes, class_names, cell):
 def _draw_intervals(axes: Axes, rows: Sequence[ClassAccuracy]) -> None:
     shown = [(place, row) for place, row in enumerate(rows) if row.accuracy is not None]
     places = [place for place, _ in shown]
-    axes.plot(
-        [row.accuracy for _, row in shown],
-        places,
-        linestyle="none",
-        marker="o",
-        markersize=7,
-        color=BLUE,
-        clip_on=False,
-        label="this run",
-    )
+    accuracies = [row.accuracy for _, row in shown]
+    dots = {"color": BLUE, "markersize": 7, "clip_on": False}
+    axes.plot(accuracies, places, "o", **dots, label="this run")
     ends = [[row.low for _, row in shown], [row.high for _, row in shown]]
     axes.hlines(places, *ends, color=BLUE, linewidth=2, label="95% interval")
+    beside = {"transform": axes.get_yaxis_transform(), "va": "center"}
     for place, row in enumerate(rows):
-        axes.text(
-            1.02,
-            place,
-            "no images" if row.accuracy is None else f"{row.accuracy:.1%}",
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=9,
-        )
+        text = "no images" if row.accuracy is None else f"{row.accuracy:.1%}"
+        axes.text(1.02, place, text, **beside, fontsize=9)
 
 
 def _draw_reported_classes(axes: Axes, rows: Sequence[ClassAccuracy]) -> None:
     known = {place: row.reported for place, row in enumerate(rows) if row.reported is not None}
     if known:
-        axes.plot(
-            list(known.values()),
-            list(known),
-            linestyle="none",
-            marker="D",
-            markersize=8,
-            color=VERMILLION,
-            markerfacecolor="none",
-            markeredgewidth=1.4,
-            clip_on=False,
-            label="study",
-        )
+        diamonds = {"color": VERMILLION, "markersize": 8, "markeredgewidth": 1.4, "clip_on": False}
+        hollow = {"markerfacecolor": "none"}
+        axes.plot(list(known.values()), list(known), "D", **diamonds, **hollow, label="study")
 
 
-def _readable_on(shade, count):
-    """Black or white, whichever stands out more on an RGB shade in 0..1; gray for a count of 0."""
-    if count == 0:
-        return GRAY
+def _readable_on(shade):
+    """Black or white, whichever stands out more on an RGB shade in 0..1."""
     shade = np.asarray(shade[:3])
     linear = np.where(shade <= 0.04045, shade / 12.92, ((shade + 0.055) / 1.055) ** 2.4)
     luminance = linear @ (0.2126, 0.7152, 0.0722)

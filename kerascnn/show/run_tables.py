@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from kerascnn.recipe import Recipe
 from kerascnn.records.bench import Bench
@@ -19,7 +18,7 @@ from kerascnn.records.run import (
     ReportedNumbers,
     RunSummary,
 )
-from kerascnn.show.words import build_table, cell
+from kerascnn.show.words import add_numbers, build_table, cell
 
 
 def table_per_class(evaluation: Evaluation) -> Table:
@@ -34,18 +33,14 @@ def table_per_class(evaluation: Evaluation) -> Table:
         reported=reported,
     )
     has_reported = any(row.reported is not None for row in (*test.per_class, overall))
-    table = build_table(f"Test accuracy, {test.num_images:,} images")
-    table.add_column("class")
-    table.add_column("accuracy", justify="right")
-    table.add_column("95 % interval", justify="right")
-    if has_reported:
-        table.add_column("reported", justify="right")
-        table.add_column("difference", justify="right")
     marks = _marks(test.per_class)
+    caption = "▲ the three strongest classes, ▼ the three weakest" if marks else None
+    table = build_table(f"Test accuracy, {test.num_images:,} images", caption)
+    table.add_column("class")
+    add_numbers(table, "accuracy", "95 % interval")
+    if has_reported:
+        add_numbers(table, "reported", "difference")
     table.add_column("")
-    if marks:
-        table.caption = Text("▲ the three strongest classes, ▼ the three weakest")
-        table.caption_justify = "left"
     for row in test.per_class:
         table.add_row(*_accuracy_cells(row, has_reported), marks.get(row.name, ""))
     table.add_section()
@@ -59,22 +54,18 @@ def table_losses(evaluation: Evaluation) -> Table:
     has_reported = reported != ReportedNumbers()
     table = build_table("Training" if evaluation.epochs else "Loss")
     table.add_column("")
-    table.add_column("measured", justify="right")
-    if has_reported:
-        table.add_column("reported", justify="right")
-        table.add_column("difference", justify="right")
+    add_numbers(table, "measured", *(["reported", "difference"] if has_reported else []))
     rows = [
         ("best validation loss", evaluation.best_val_loss, reported.best_val_loss, ".4f"),
         (f"best epoch of {evaluation.epochs}", evaluation.best_epoch, reported.best_epoch, ".0f"),
         ("training loss, last epoch", evaluation.train_loss, reported.train_loss, ".4f"),
+        ("test loss", evaluation.test.loss, None, ".4f"),
     ]
     for title, measured, given, form in rows:
-        if measured is None:  # converted weights
-            continue
-        beside = _beside(measured, given, form) if has_reported else []
-        table.add_row(title, format(measured, form), *beside)
-    cells = ["test loss", format(evaluation.test.loss, ".4f")]
-    table.add_row(*cells, *([MISSING, ""] if has_reported else []))
+        # What only training knows is None of converted weights.
+        if measured is not None:
+            beside = _beside(measured, given, form) if has_reported else []
+            table.add_row(title, format(measured, form), *beside)
     return table
 
 
@@ -83,8 +74,7 @@ def table_recipes(recipes: Sequence[Recipe]) -> Table:
     table = build_table("Recipes")
     table.add_column("recipe", no_wrap=True)
     table.add_column("optimizer, rate")
-    for column in ("epochs", "dropout", "augmented", "reported"):
-        table.add_column(column, justify="right")
+    add_numbers(table, "epochs", "dropout", "augmented", "reported")
     for recipe in recipes:
         train, accuracy = recipe.train, recipe.reported.accuracy
         table.add_row(
@@ -92,7 +82,7 @@ def table_recipes(recipes: Sequence[Recipe]) -> Table:
             f"{train.optimizer} {train.learning_rate:g}",
             str(train.epochs),
             f"{recipe.model.dropout:g}",
-            "yes" if any(recipe.augmentation.model_dump().values()) else "no",
+            "yes" if recipe.augments else "no",
             percent(accuracy.value, 0) if accuracy else MISSING,
         )
     return table
@@ -100,20 +90,14 @@ def table_recipes(recipes: Sequence[Recipe]) -> Table:
 
 def table_runs(rows: Sequence[RunSummary]) -> Table:
     """A row a run."""
-    table = build_table("Runs")
+    table = build_table("Runs", "loss: lowest validation loss; test: test accuracy")
     table.add_column("run", overflow="fold")
-    for column in ("data", "status", "loss", "test"):
-        table.add_column(column, justify="right" if column in ("loss", "test") else "left")
+    table.add_column("data")
+    table.add_column("status")
+    add_numbers(table, "loss", "test")
     for row in rows:
-        table.add_row(
-            cell(row.run),
-            cell(row.dataset or MISSING),
-            cell(row.status),
-            BEST_VAL_LOSS.write(row.best_val_loss),
-            percent(row.accuracy),
-        )
-    table.caption = Text("loss: lowest validation loss; test: test accuracy")
-    table.caption_justify = "left"
+        words = map(cell, (row.run, row.dataset or MISSING, row.status))
+        table.add_row(*words, BEST_VAL_LOSS.write(row.best_val_loss), percent(row.accuracy))
     return table
 
 
@@ -121,10 +105,7 @@ def table_comparison(comparison: Comparison) -> Table:
     """Two runs class by class."""
     table = build_table("Test accuracy, the same images")
     table.add_column("class")
-    table.add_column("A", justify="right")
-    table.add_column("B", justify="right")
-    table.add_column("B - A", justify="right")
-    table.add_column("only A / only B right", justify="right")
+    add_numbers(table, "A", "B", "B - A", "only A / only B right")
     table.add_column("exceeds chance")
     for row in comparison.per_class:
         table.add_row(*_comparison_cells(row))
@@ -139,8 +120,7 @@ def table_dataset(dataset: DatasetSummary) -> Table:
     title = f"{dataset.name}, images of {height}x{width} pixels, {channels} channels"
     table = build_table(title)
     table.add_column("class")
-    for split in dataset.splits:
-        table.add_column(split, justify="right")
+    add_numbers(table, *dataset.splits)
     splits = dataset.splits.values()
     for name, *counts in zip(
         dataset.class_names, *(split.per_class for split in splits), strict=True
@@ -160,8 +140,7 @@ def table_bench(bench: Bench) -> Table:
         f"{bench.threads} threads"
     )
     table.add_column("")
-    for column in ("ms a step (low – high)", "images/s", "s an epoch", "peak MB"):
-        table.add_column(column, justify="right")
+    add_numbers(table, "ms a step (low – high)", "images/s", "s an epoch", "peak MB")
     for peer in bench.peers:
         table.add_row(
             cell(peer.what),
@@ -174,8 +153,8 @@ def table_bench(bench: Bench) -> Table:
 
 
 def _accuracy_cells(row: ClassAccuracy, has_reported: bool) -> list[str]:
-    cells = [cell(row.name), percent(row.accuracy)]
-    cells.append(f"{100 * row.low:.1f} – {100 * row.high:.1f}")
+    interval = f"{100 * row.low:.1f} – {100 * row.high:.1f}"
+    cells = [cell(row.name), percent(row.accuracy), interval]
     if has_reported:
         cells.append(percent(row.reported, 0))
         is_known = row.reported is not None and row.accuracy is not None

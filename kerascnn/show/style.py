@@ -11,7 +11,6 @@ import textwrap
 from contextlib import AbstractContextManager
 
 import matplotlib.style
-import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,6 +29,7 @@ GREEN = "#009E73"
 NAME_LENGTH = 20
 NAME_WIDTH = 13
 TITLE_LINES = 3
+LETTERS_PER_INCH = 8.6  # of a title
 STYLE = {
     "axes.edgecolor": GRAY,
     "axes.grid": True,
@@ -76,26 +76,15 @@ def build_figure(width: float, height: float, title: str, layout: str = "constra
         place["y"] = 1 - 0.1 / height
     else:
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    figure.suptitle(
-        "\n".join(wrap_title(title, width)),
-        **place,
-        ha="left",
-        fontsize=12,
-        fontweight="bold",
-        linespacing=1.25,
-    )
+    lines = "\n".join(wrap_title(title, width))
+    figure.suptitle(lines, **place, ha="left", size=12, weight="bold", linespacing=1.25)
     return figure
 
 
 def wrap_title(title: str, width: float) -> list[str]:
     """The lines of a title over a figure `width` inches wide."""
-    characters_per_inch = 8.6
-    return textwrap.wrap(
-        printable(title),
-        width=int(width * characters_per_inch),
-        max_lines=TITLE_LINES,
-        placeholder=" …",
-    )
+    letters = int(width * LETTERS_PER_INCH)
+    return textwrap.wrap(printable(title), letters, max_lines=TITLE_LINES, placeholder=" …")
 
 
 def shorten(name: str, width: float = NAME_WIDTH, length: int = NAME_LENGTH) -> str:
@@ -133,40 +122,16 @@ def printable(text: object) -> str:
     )
 
 
-def require_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raise a ValueError where an array has not this shape."""
-    require(array.shape == shape, f"{name} has shape {array.shape}; expected {shape}.")
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise a ValueError with a message where a condition does not hold."""
-    if not condition:
-        raise ValueError(message)
-
-
 def draw_top_label(axes: Axes, x: float, text: str) -> None:
     """Write above the upper edge at `x`, where no curve can lie, leaning into the axes."""
     left, right = axes.get_xlim()
     place = (x - left) / (right - left)
     side = "left" if place < 0.3 else "right" if place > 0.7 else "center"
-    axes.text(
-        x,
-        1.01,
-        text,
-        transform=axes.get_xaxis_transform(),
-        ha=side,
-        va="bottom",
-        fontsize=8.5,
-        color=GRAY,
-    )
+    upper = axes.get_xaxis_transform()
+    axes.text(x, 1.01, text, transform=upper, ha=side, va="bottom", fontsize=8.5, color=GRAY)
 
 
-def put_legend_below(axes: Axes, columns: int, points: int = 36) -> None:
-    """Put the legend so many points below the axes."""
-    below = ScaledTranslation(0, -points / 72, axes.figure.dpi_scale_trans)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        bbox_transform=axes.transAxes + below,
-        ncols=columns,
-    )
+def put_legend_below(axes: Axes, columns: int) -> None:
+    """Put the legend half an inch below the axes, where their labels end."""
+    place = axes.transAxes + ScaledTranslation(0, -0.5, axes.figure.dpi_scale_trans)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=place, ncols=columns)

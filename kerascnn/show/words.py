@@ -36,8 +36,18 @@ def time_in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
-def build_table(title: str) -> Table:
-    return Table(title=Text(visible(title)), title_justify="left", title_style="bold")
+def build_table(title: str, caption: str | None = None) -> Table:
+    """A table without columns; title and caption stand at its left."""
+    caption = caption and Text(caption)
+    table = Table(title=Text(visible(title)), caption=caption, title_style="bold")
+    table.title_justify = table.caption_justify = "left"
+    return table
+
+
+def add_numbers(table: Table, *headings: str) -> None:
+    """Add columns of numbers, which stand at the right."""
+    for heading in headings:
+        table.add_column(heading, justify="right")
 
 
 def short_percent(share: float) -> str:
@@ -59,10 +69,3 @@ def time_left(seconds: float, to_the_second: bool = False) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
-
-
-def time_taken(seconds: float) -> str:
-    """How long something took: `89 seconds`, `10 minutes`, `2.5 hours`."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from kerascnn.errors import ModelError
-from kerascnn.look.activations import (
-    TopActivations,
-    feature_maps,
-    filter_scores,
-    top_activations,
-)
+from kerascnn.look.activations import TopActivations, feature_maps, filter_scores, top_activations
 from kerascnn.model.build import build_model
 from kerascnn.model.graph import describe_layers, effective_kernels, find_tap, truncate
 from kerascnn.recipe import load_recipe

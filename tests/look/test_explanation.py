@@ -177,6 +177,14 @@ def test_many_images_are_measured_one_by_one():
             assert together[name][place] == pytest.approx(value, abs=1e-6)
 
 
+def test_properties_of_the_same_images_are_measured_once():
+    images = np.zeros((2, 4, 4, 3), "uint8")
+    dark = image_properties(images)
+    assert image_properties(images.copy()) is dark
+    images += 255
+    assert image_properties(images)["brightness of the image"] == pytest.approx(1)
+
+
 def test_images_of_one_channel_have_no_colors_and_tiny_ones_no_centre():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 1), "uint8")
     found = one(image)

@@ -298,14 +298,13 @@ def test_filter_shows_the_images_that_look_says(trained):
 def test_properties_of_images_that_several_runs_see_are_measured_once(trained, monkeypatch):
     from kerascnn.look import explanation
 
-    measured = []
-    real = explanation.image_properties
-    monkeypatch.setattr(explanation, "_kept_properties", {})
+    measured, real = [], explanation._properties_of
+    monkeypatch.setattr(explanation, "_kept", {})
     monkeypatch.setattr(
-        explanation, "image_properties", lambda images: measured.append(1) or real(images)
+        explanation, "_properties_of", lambda batch: measured.extend(batch) or real(batch)
     )
     gather(trained, None, {}, None, True)
-    assert len(measured) == 1
+    assert len(measured) == len(trained[0].read_predictions()["labels"])
 
 
 def test_cells_open_images_of_their_cell(trained):

@@ -93,8 +93,3 @@ def test_sentence_is_wrapped_into_the_figure(word):
     assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
     assert box.y0 >= figure.bbox.y0
     assert all(axes.get_tightbbox().y0 > box.y1 for axes in figure.axes)
-
-
-def test_explanation_needs_a_correlation():
-    with pytest.raises(ValueError, match="correlations is empty"):
-        draw_explanation(correlations={})

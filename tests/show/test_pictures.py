@@ -29,11 +29,6 @@ def test_kernel_of_zeros_is_gray_all_over():
     assert np.unique(kernel_to_picture(np.zeros((5, 5, 3)))).tolist() == [0.5]
 
 
-def test_kernel_without_channels_is_refused():
-    with pytest.raises(ValueError, match="expected \\(height, width, channels\\)"):
-        kernel_to_picture(np.zeros((3, 3)))
-
-
 def test_levels_go_from_one_end_of_the_color_map_to_the_other():
     levels = color_levels(48)
     assert (levels.shape, levels.dtype) == ((48, 3), np.uint8)

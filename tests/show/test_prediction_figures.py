@@ -69,8 +69,3 @@ def test_pictures_may_differ_in_size():
     figure = plot_probabilities(rows, "Pictures")
     (left, right, bottom, top), _ = boxes_of(figure, PICTURE)
     assert (right - left) / (bottom - top) == pytest.approx(2)
-
-
-def test_figure_of_no_pictures_is_refused():
-    with pytest.raises(ValueError, match="pictures is empty"):
-        plot_probabilities([], "Pictures")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kerascnn.show.words import time_left, time_taken
+from kerascnn.show.words import time_in_words, time_left
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_time_left_of_one_run_is_told_to_the_second(seconds, said):
 @pytest.mark.parametrize(
     ("seconds", "said"), [(89, "89 seconds"), (600, "10 minutes"), (9000, "2.5 hours")]
 )
-def test_time_taken_is_spelled_out(seconds, said):
-    assert time_taken(seconds) == said
+def test_the_time_that_something_took_is_spelled_out(seconds, said):
+    assert time_in_words(seconds) == said

@@ -47,14 +47,7 @@ def test_per_class_gives_accuracy_and_interval_in_percent():
 def test_per_class_ranks_the_three_strongest_and_weakest():
     _, rows = read(tables.table_per_class(measured((0.5, 0.9, 0.4, 0.8, 0.6, 0.7))))
     marks = [rows[name][-1] for name in NAMES]
-    assert marks == [
-        "▼ 2",
-        "▲ 1",
-        "▼ 1",
-        "▲ 2",
-        "▼ 3",
-        "▲ 3",
-    ]
+    assert marks == ["▼ 2", "▲ 1", "▼ 1", "▲ 2", "▼ 3", "▲ 3"]
 
 
 @pytest.mark.parametrize("accuracies", [(0.5,) * 6, (1.0, 0, 0, 0, 0, 0), (1, 1, 1, 0, 0, None)])
