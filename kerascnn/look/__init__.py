@@ -63,23 +63,11 @@ def top_images(
     for number, filter_index in zip(numbers, indices, strict=True):
         chosen, values = survey.top(filter_index, k, score)
         ranked = tuple(
-            RankedImage(
-                rank=rank,
-                index=index,
-                image=subject.shown.names[index],
-                label=_label(subject, index),
-                prediction=_prediction(subject, index)[0],
-                activation=value,
-            )
+            RankedImage(rank=rank, activation=value, **_describe_image(subject, index))
             for rank, (index, value) in enumerate(zip(chosen.tolist(), values, strict=True), 1)
         )
-        found.append(
-            TopPictures(
-                TopImages(filter=number, top=ranked),
-                _to_color(subject.shown.images[chosen]),
-                survey.kernel(filter_index),
-            )
-        )
+        images, kernel = _to_color(subject.shown.images[chosen]), survey.kernel(filter_index)
+        found.append(TopPictures(TopImages(filter=number, top=ranked), images, kernel))
     return found
 
 
@@ -125,8 +113,7 @@ def choose_images(
     """
     shown = subject.shown
     if indices:
-        beyond = [index for index in indices if not 0 <= index < len(shown.images)]
-        if beyond:
+        if beyond := [index for index in indices if not 0 <= index < len(shown.images)]:
             raise SelectionError(
                 f"Image {beyond[0]} is not there; images go from 0 to {len(shown.images) - 1}."
             )
@@ -176,18 +163,14 @@ def describe_maps(
     found = []
     for index, all_of_image in zip(chosen, maps, strict=True):
         shown = all_of_image[..., indices].transpose(2, 0, 1)
-        prediction, probability = _prediction(subject, index)
-        record = ImageMaps(
-            index=index,
-            image=subject.shown.names[index],
-            label=_label(subject, index),
-            prediction=prediction,
-            probability=probability,
-            filters=tuple(
-                FilterMap(filter=number, mean=each.mean(), max=each.max())
-                for number, each in zip(numbers, shown, strict=True)
-            ),
+        filters = tuple(
+            FilterMap(filter=number, mean=each.mean(), max=each.max())
+            for number, each in zip(numbers, shown, strict=True)
         )
+        values = subject.probabilities
+        probability = None if values is None else values[index].max()
+        described = _describe_image(subject, index)
+        record = ImageMaps(probability=probability, filters=filters, **described)
         found.append(MapPictures(record, _to_color(subject.shown.images[index]), shown))
     return found
 
@@ -210,8 +193,7 @@ def predict_files(subject: Subject) -> list[ProbabilityPicture]:
         shown.names, _to_color(shown.images), probabilities, strict=True
     ):
         ranked = {subject.class_names[i]: values[i] for i in highest(values, len(values))}
-        prediction = next(iter(ranked))
-        record = Probabilities(image=name, prediction=prediction, probabilities=ranked)
+        record = Probabilities(image=name, prediction=next(iter(ranked)), probabilities=ranked)
         found.append(ProbabilityPicture(record, image))
     return found
 
@@ -245,17 +227,14 @@ def _to_color(images: np.ndarray) -> np.ndarray:
     return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
-def _label(subject: Subject, index: int) -> str | None:
-    shown = subject.shown
-    return None if shown.labels is None else shown.class_names[shown.labels[index]]
-
-
-def _prediction(subject: Subject, index: int) -> tuple[str | None, float | None]:
-    """The predicted class of an image, and its probability, if the model gives any."""
-    if subject.probabilities is None:
-        return None, None
-    prediction = int(subject.probabilities[index].argmax())
-    return subject.class_names[prediction], float(subject.probabilities[index, prediction])
+def _describe_image(subject: Subject, index: int) -> dict[str, object]:
+    shown, values = subject.shown, subject.probabilities
+    return {
+        "index": index,
+        "image": shown.names[index],
+        "label": None if shown.labels is None else shown.class_names[shown.labels[index]],
+        "prediction": None if values is None else subject.class_names[values[index].argmax()],
+    }
 
 
 def _first_right(subject: Subject, name: str) -> int:

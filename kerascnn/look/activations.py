@@ -43,7 +43,6 @@ class TopActivations:
 
     @property
     def k(self) -> int:
-        """Images kept for each filter."""
         return self.indices.shape[1]
 
     def update(self, scores: np.ndarray, indices: np.ndarray) -> TopActivations:

@@ -30,12 +30,10 @@ class Survey:
 
     @property
     def num_filters(self) -> int:
-        """Filters of the layer."""
         return self.scores["mean"].shape[1]
 
     @property
     def num_images(self) -> int:
-        """Images that were shown."""
         return self.scores["mean"].shape[0]
 
     def top(self, filter_index: int, k: int, score: str = "mean") -> tuple[np.ndarray, np.ndarray]:

@@ -91,7 +91,6 @@ class Chart:
 
     @property
     def best_value(self) -> float:
-        """The value of the best epoch."""
         return self.series[-1].values[self.best_epoch - 1]
 
     @property

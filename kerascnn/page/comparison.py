@@ -42,7 +42,6 @@ class Group:
 
     @property
     def color(self) -> int:
-        """Number of its color."""
         return self.place % NUM_COLORS
 
     @property
@@ -58,7 +57,6 @@ class Group:
 
     @property
     def accuracy(self) -> SeedSummary:
-        """Test accuracy over its runs."""
         return describe_seeds([run.evaluation.test.accuracy for run in self.runs])
 
     @property

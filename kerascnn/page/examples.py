@@ -36,9 +36,8 @@ def choose_cells(measured: Measured, atlas: Atlas, num_runs: int) -> dict[str, l
         Of each image its column and row in the atlas and the predicted class's probability in
         percent.
     """
-    order = draw_order(len(measured.labels))
     cells: dict[str, list[int]] = {}
-    for index in order:
+    for index in draw_order(len(measured.labels)):
         cell = f"{measured.labels[index]}-{measured.predictions[index]}"
         cells.setdefault(cell, []).append(int(index))
     # The frequent cells first, as far as there is room.

@@ -42,7 +42,7 @@ def explore(
     survey, properties = subject.survey(LAYER), image_properties(subject.shown.images)
     count = min(survey.num_filters, most_filters)
     samples = choose_samples(measured)
-    maps = album.add(color_all_maps(maps_of(subject, samples, LAYER)[..., :count]))
+    maps = album.add(_color_by_filter(maps_of(subject, samples, LAYER)[..., :count]))
     kernels = None
     if survey.kernels is not None:
         kernels = album.add(color_kernels(survey.kernels[..., :count]))
@@ -74,15 +74,8 @@ def choose_samples(measured: Measured) -> list[int]:
     return chosen[:MOST_SAMPLES]
 
 
-def color_all_maps(maps: np.ndarray) -> np.ndarray:
-    """Maps of each filter and image as pictures, filter by filter, each filter with one scale.
-
-    Args:
-        maps: float (num_images, height, width, filters).
-
-    Returns:
-        uint8 (filters * num_images, height, width, 3).
-    """
+def _color_by_filter(maps: np.ndarray) -> np.ndarray:
+    """Maps of images as pictures, filter by filter, each filter with one scale."""
     step = max(1, -(-max(maps.shape[1:3]) // MOST_MAP_SIDE))
     return np.concatenate([color_maps(maps[:, ::step, ::step, i]) for i in range(maps.shape[-1])])
 

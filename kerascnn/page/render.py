@@ -45,12 +45,10 @@ class Content:
 
     @property
     def num_runs(self) -> int:
-        """How many runs there are, also those not shown in full."""
         return sum(len(group.runs) for group in self.groups)
 
     @property
     def title(self) -> str:
-        """Title of the page."""
         if self.num_runs == 1:
             return self.runs[0].title
         return f"{self.num_runs} runs of {counted(len(self.groups), 'recipe')}"

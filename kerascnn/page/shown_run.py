@@ -19,6 +19,7 @@ from kerascnn.records.quantity import (
     TRAIN_LOSS,
     Quantity,
     Unit,
+    points,
 )
 from kerascnn.records.run import Environment, SplitMeasures
 from kerascnn.run import Run
@@ -78,7 +79,6 @@ class ShownRun:
 
     @property
     def recipe(self) -> Recipe:
-        """What it trained."""
         return self.measured.recipe
 
     @property
@@ -88,20 +88,21 @@ class ShownRun:
 
     @property
     def test(self) -> SplitMeasures:
-        """How good the model is on the test images."""
         return self.measured.evaluation.test
 
     @property
     def facts(self) -> list[str]:
         """How it was made, in a few words each."""
         environment = _environment(self.measured.run)
-        facts = [f"seed {self.recipe.train.seed}", counted(len(self.measured.history), "epoch")]
-        if environment.backend:
-            device = f" on {environment.device}" if environment.device else ""
-            facts.append(visible(environment.backend + device))
-        facts.append(_date(environment.started))
-        if environment.wall_seconds:
-            facts.append(time_in_words(environment.wall_seconds))
+        device = f" on {environment.device}" if environment.device else ""
+        seconds = environment.wall_seconds
+        facts = [
+            f"seed {self.recipe.train.seed}",
+            counted(len(self.measured.history), "epoch"),
+            environment.backend and visible(environment.backend + device),
+            _date(environment.started),
+            seconds and time_in_words(seconds),
+        ]
         return [fact for fact in facts if fact]
 
     @property
@@ -238,18 +239,13 @@ def _figure(
     written = quantity.write(value)
     if value is None or reported is None:
         return Figure(title, written, remark)
-    # No more digits than a report has.
-    is_share = quantity.unit is Unit.SHARE
-    told = f"{100 * reported:.4g} %" if is_share else quantity.write(reported)
-    return Figure(title, written, remark, told, _write_difference(quantity, value - reported))
-
-
-def _write_difference(quantity: Quantity, difference: float) -> str:
+    difference = value - reported
     if quantity.unit is Unit.EPOCH:
-        return f"{difference:+.0f}"
-    is_share = quantity.unit is Unit.SHARE
-    unit = Unit.SHARE_DIFFERENCE if is_share else Unit.LOSS_DIFFERENCE
-    return Quantity(quantity.name, unit).write(difference)
+        return Figure(title, written, remark, quantity.write(reported), f"{difference:+.0f}")
+    if quantity.unit is Unit.SHARE:
+        told = f"{100 * reported:.4g} %"  # no more digits than a report has
+        return Figure(title, written, remark, told, f"{points(difference)} points")
+    return Figure(title, written, remark, quantity.write(reported), f"{difference:+.3f}")
 
 
 def _pair(training: tuple[float, ...], validation: tuple[float, ...]) -> list[Series]:
