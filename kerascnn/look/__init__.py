@@ -55,10 +55,8 @@ def top_images(
     survey = subject.survey(layer)
     numbers = numbers or [number for number in STUDY_FILTERS if number <= survey.num_filters]
     indices = _check_filters(numbers, survey.num_filters)
-    if not 1 <= k <= survey.num_images:
-        raise SelectionError(
-            f"k = {k}: must be from 1 to the number of images, {survey.num_images}."
-        )
+    if not 1 <= k <= (most := survey.num_images):
+        raise SelectionError(f"k = {k}: must be from 1 to the number of images, {most}.")
     found = []
     for number, filter_index in zip(numbers, indices, strict=True):
         chosen, values = survey.top(filter_index, k, score)

@@ -127,7 +127,5 @@ def _place_draws(
     rows = np.concatenate([originals[:, None].astype("float32"), draws], axis=1)
     width = rows.shape[1]
     name = album.add(rows.round().clip(0, 255).astype("uint8").reshape(-1, *rows.shape[2:]))
-    return [
-        [place_in(name, number) for number in range(start, start + width)]
-        for start in range(0, len(rows) * width, width)
-    ]
+    places = [place_in(name, number) for number in range(len(rows) * width)]
+    return [places[start : start + width] for start in range(0, len(places), width)]

@@ -94,12 +94,10 @@ def identify(runs: Sequence[Run]) -> list[str]:
 
 
 def _why_not_evaluated(run: Run) -> str:
-    status = run.status
-    if "epochs" in status:
-        what_helps = f"`kerascnn resume {run.path}` trains it to the end and evaluates it."
-    else:
-        what_helps = f"`kerascnn evaluate {run.path}` does it."
-    return f"Run '{run.name}' cannot be shown: it was not evaluated yet ({status}). {what_helps}"
+    told = f"Run '{run.name}' cannot be shown: it was not evaluated yet ({run.status})."
+    if "epochs" in run.status:
+        return f"{told} `kerascnn resume {run.path}` trains it to the end and evaluates it."
+    return f"{told} `kerascnn evaluate {run.path}` does it."
 
 
 def _fit_together(

@@ -139,9 +139,6 @@ def color_maps(maps: np.ndarray) -> np.ndarray:
 
     Args:
         maps: float (num_images, height, width); all share one scale.
-
-    Returns:
-        uint8 (num_images, height, width, 3).
     """
     highest = maps.max(initial=0)
     shares = np.clip(maps / highest, 0, 1) if highest > 0 else np.zeros_like(maps)
@@ -151,11 +148,10 @@ def color_maps(maps: np.ndarray) -> np.ndarray:
 def color_kernels(kernels: np.ndarray) -> np.ndarray:
     """Kernels as pictures: gray is a weight of zero, brighter a positive one.
 
-    Args:
-        kernels: float (height, width, channels, filters); of other than 3 channels, their mean.
+    Each has a scale of its own; of other than 3 channels, their mean is shown.
 
-    Returns:
-        uint8 (filters, height, width, 3), each with a scale of its own.
+    Args:
+        kernels: float (height, width, channels, filters).
     """
     tiles = [255 * kernel_to_picture(kernel) for kernel in np.moveaxis(kernels, -1, 0)]
     return np.stack(tiles).round().astype("uint8")

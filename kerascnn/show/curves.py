@@ -40,7 +40,6 @@ def plot_history(history: History, title: str, reported: ReportedNumbers | None 
         history: of at least one epoch.
         title: what is seen, for instance the run's name.
         reported: what the study gave, drawn beside it.
-
     """
     reported = reported or ReportedNumbers()
     with style():

@@ -23,18 +23,16 @@ def plot_examples(
 ) -> Figure:
     """Draw test images with their true class, the predicted class, and its probability.
 
-    A right tile has a solid frame and a check mark, a wrong one a dashed frame and a cross.
+    There are five tiles to a row. A right one has a solid frame and a check mark, a wrong one a
+    dashed frame and a cross.
 
     Args:
         images: uint8 (num_images, height, width, 3), 1 to about 20 of them.
         labels: int (num_images,), from 0.
         predictions: int (num_images,), from 0.
         probabilities: float (num_images, num_classes), fractions.
-        class_names: num_classes strings.
+        class_names: name of each class.
         title: what is seen.
-
-    Returns:
-        A Figure with a tile an image, five to a row.
     """
     num_images = len(images)
     # At least three columns, so that the title has room and few images stand at the left.
@@ -61,15 +59,12 @@ def plot_examples(
 
 
 def plot_augmentations(originals: np.ndarray, draws: np.ndarray, title: str) -> Figure:
-    """Draw images and what augmentation makes of them, a row an image.
+    """Draw images, framed and set apart, and what augmentation makes of them, a row an image.
 
     Args:
         originals: uint8, or float in 0..255, (num_images, height, width, 3).
         draws: uint8, or float in 0..255, (num_images, num_draws, height, width, 3).
         title: what is seen.
-
-    Returns:
-        A Figure whose first column, framed and set apart, holds the originals.
     """
     num_images, num_draws, height, width = draws.shape[:4]
     size = max(4.5, 1.25 * (num_draws + 1.6)), 1.25 * height / width * num_images + 1

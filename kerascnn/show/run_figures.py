@@ -37,11 +37,8 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
 
     Args:
         confusion: int (num_classes, num_classes), true classes in rows, predicted in columns.
-        class_names: num_classes strings; longer than 20 characters, they are shortened.
+        class_names: name of each class; longer than 20 characters, it is shortened.
         title: what is seen.
-
-    Returns:
-        A Figure with one matrix and the scale of its shades.
     """
     num_classes = len(class_names)
     totals = confusion.sum(axis=1, keepdims=True)
@@ -78,9 +75,6 @@ def plot_per_class(
         rows: a class each, with what the study reported; a class without images comes last.
         title: what is seen.
         overall: the accuracy over all classes, a fraction, drawn as a line.
-
-    Returns:
-        A Figure with a line a class; names longer than 20 characters are shortened.
     """
     # The sort is stable, so equal classes keep their own order.
     rows = sorted(rows, key=lambda row: math.inf if row.accuracy is None else -row.accuracy)
