@@ -43,11 +43,9 @@ def top_images(
     """The k images that excite each filter most.
 
     Args:
-        subject: model and images.
         numbers: filters, from 1; where None the study's three, as far as the layer has them.
         k: images for each.
         score: `mean`, `max` or `l2` of the feature map.
-        layer: name of a layer.
 
     Raises:
         SelectionError: if there is no such filter, or there are fewer than k images.
@@ -55,7 +53,8 @@ def top_images(
     survey = subject.survey(layer)
     numbers = numbers or [number for number in STUDY_FILTERS if number <= survey.num_filters]
     indices = _check_filters(numbers, survey.num_filters)
-    if not 1 <= k <= (most := survey.num_images):
+    most = survey.num_images
+    if not 1 <= k <= most:
         raise SelectionError(f"k = {k}: must be from 1 to the number of images, {most}.")
     found = []
     for number, filter_index in zip(numbers, indices, strict=True):
@@ -98,7 +97,6 @@ def choose_images(
     """Indices of images to look at: those given, or one of each class that the model gets right.
 
     Args:
-        subject: model and images.
         classes: names of classes; where None, the study's three, then the others in their order,
             until there are three of which the model gets an image right.
         indices: images, from 0; they win over classes.
@@ -149,7 +147,6 @@ def describe_maps(
     """What some filters answer to some images.
 
     Args:
-        subject: model and images.
         chosen: indices of images, from 0.
         maps: of these images, see `maps_of`.
         numbers: filters, from 1.

@@ -68,8 +68,7 @@ def kept_survey(run: Run, source: str, layer: str, num_images: int) -> Survey | 
     Args:
         run: where they are kept; what was measured with another model there does not count.
         source: names the images; the same name must mean the same images.
-        layer: name of the layer.
-        num_images: how many images there are.
+        layer, num_images: what they must be of.
     """
     kept = run.read_activations(f"{source}/{layer}")
     if not all(len(kept.get(name, ())) == num_images for name in SCORES):

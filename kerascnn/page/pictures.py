@@ -135,7 +135,7 @@ def encode(picture: Image.Image, most_bytes: int) -> str:
 
 
 def color_maps(maps: np.ndarray) -> np.ndarray:
-    """Feature maps as pictures, from dark blue (zero and below) to yellow (the highest value).
+    """Feature maps as uint8 pictures, from dark blue (zero and below) to yellow (the highest).
 
     Args:
         maps: float (num_images, height, width); all share one scale.
@@ -146,7 +146,7 @@ def color_maps(maps: np.ndarray) -> np.ndarray:
 
 
 def color_kernels(kernels: np.ndarray) -> np.ndarray:
-    """Kernels as pictures: gray is a weight of zero, brighter a positive one.
+    """Kernels as uint8 pictures: gray is a weight of zero, brighter a positive one.
 
     Each has a scale of its own; of other than 3 channels, their mean is shown.
 

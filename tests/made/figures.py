@@ -28,6 +28,24 @@ from kerascnn.show.filter_figures import plot_feature_maps, plot_filters, plot_t
 from kerascnn.show.prediction_figures import plot_probabilities
 
 NAMES = ["airplane", "automobile", "bird", "cat"]
+# What a user may have set, and no figure may follow.
+HOSTILE_SETTINGS = {
+    "axes.facecolor": "black",
+    "axes.grid": True,
+    "figure.facecolor": "black",
+    "font.family": ["serif"],
+    "font.sans-serif": ["DejaVu Serif"],
+    "font.size": 17,
+    "image.cmap": "gray",
+    "image.interpolation": "bilinear",
+    "image.origin": "lower",
+    "legend.frameon": True,
+    "lines.linewidth": 9,
+    "text.color": "yellow",
+    "xtick.direction": "in",
+    "xtick.labelcolor": "red",
+    "ytick.labelsize": 20,
+}
 
 
 def build_pictures(num_images, height=32, width=32):

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 from made.figures import (
+    HOSTILE_SETTINGS,
     KINDS,
     boxes_of,
     build_filter,
@@ -51,21 +52,7 @@ def test_settings_of_matplotlib_stay_as_they_were():
 def test_settings_of_the_user_do_not_change_a_figure():
     expected = {kind: render(figure) for kind, figure in draw_all().items()}
     built_before = draw_all()
-    hostile = {
-        "axes.facecolor": "black",
-        "figure.facecolor": "black",
-        "axes.grid": True,
-        "font.family": ["serif"],
-        "font.size": 17,
-        "image.cmap": "gray",
-        "image.interpolation": "bilinear",
-        "image.origin": "lower",
-        "lines.linewidth": 9,
-        "text.color": "yellow",
-        "xtick.labelcolor": "red",
-        "ytick.labelsize": 20,
-    }
-    with matplotlib.rc_context(hostile):
+    with matplotlib.rc_context(HOSTILE_SETTINGS):
         for figures in (built_before, draw_all()):
             drawn = {kind: render(figure) for kind, figure in figures.items()}
             assert [kind for kind in expected if drawn[kind] != expected[kind]] == []

@@ -7,7 +7,7 @@ from itertools import pairwise
 import matplotlib
 import numpy as np
 import pytest
-from made.figures import build_pictures, render, shown_texts, words
+from made.figures import HOSTILE_SETTINGS, build_pictures, render, shown_texts, words
 from made.records import make_classes, make_history
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -115,23 +115,8 @@ def test_settings_of_matplotlib_stay_as_they_were():
 def test_settings_of_the_user_do_not_change_a_figure():
     expected = {kind: render(figure) for kind, figure in draw_all().items()}
     built_before = draw_all()
-    hostile = {
-        "axes.facecolor": "black",
-        "figure.facecolor": "black",
-        "font.family": ["serif"],
-        "font.sans-serif": ["DejaVu Serif"],
-        "font.size": 17,
-        "lines.linewidth": 9,
-        "text.color": "yellow",
-        "xtick.labelcolor": "red",
-        "ytick.labelsize": 20,
-        "xtick.direction": "in",
-        "legend.frameon": True,
-        "image.cmap": "gray",
-    }
-    with matplotlib.rc_context(hostile):
-        built_within = draw_all()
-        for figures in (built_before, built_within):
+    with matplotlib.rc_context(HOSTILE_SETTINGS):
+        for figures in (built_before, draw_all()):
             drawn = {kind: render(figure) for kind, figure in figures.items()}
             assert [kind for kind in expected if drawn[kind] != expected[kind]] == []
 
