@@ -5,14 +5,29 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, PlainSerializer, computed_field
+from pydantic import BeforeValidator, Field, PlainSerializer, computed_field
 
 from kerascnn.records import Record
-from kerascnn.records.quantity import Quantity
+from kerascnn.records.quantity import GAP, OF_RUN, Quantity, class_accuracy
 from kerascnn.records.run import SeedSummary
 
-# In `--json` a quantity is its name.
-NamedQuantity = Annotated[Quantity, PlainSerializer(lambda quantity: quantity.name)]
+
+def find_quantity(name: object) -> object:
+    """The quantity of a name such as `accuracy` or `class cat`; one that is a quantity stays."""
+    known = {quantity.name: quantity for quantity in (*OF_RUN, GAP)}
+    if not isinstance(name, str):
+        return name
+    if name.startswith("class "):
+        return class_accuracy(name.removeprefix("class "))
+    if name not in known:
+        raise ValueError(f"'{name}' is none of {', '.join(known)}, or 'class' and a name")
+    return known[name]
+
+
+# In `--json`, and among the study's claims, a quantity is its name.
+NamedQuantity = Annotated[
+    Quantity, BeforeValidator(find_quantity), PlainSerializer(lambda quantity: quantity.name)
+]
 
 
 class Verdict(StrEnum):

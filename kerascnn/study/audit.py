@@ -1,7 +1,5 @@
 """What holds of the study: every statement, checked against the runs that exist."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +8,7 @@ from kerascnn.errors import KerascnnError
 from kerascnn.recipe import load_recipe
 from kerascnn.records.study import Audit, AuditedClaim, AuditedReading, ReadingFinding, Verdict
 from kerascnn.run.find import find_changed, find_damaged, list_runs
-from kerascnn.study.claim import Claim
-from kerascnn.study.claims import all_claims
+from kerascnn.study.claims import Claim, all_claims
 from kerascnn.study.evidence import Evidence, FirstLayers
 from kerascnn.study.finding import Finding
 from kerascnn.study.readings import DEFAULT, READINGS, Reading, recipes_of
@@ -77,12 +74,12 @@ def _audit_claim(claim: Claim, evidences: dict[str, Evidence]) -> AuditedClaim:
         for name, evidence in evidences.items()
         if name == DEFAULT.name or _applies(claim, READINGS[name], evidence)
     }
-    default, recipes = found[DEFAULT.name], claim.check.recipes
+    default = found[DEFAULT.name]
     return AuditedClaim(
         name=claim.name,
         text=claim.text,
         where=claim.where,
-        recipes=recipes,
+        recipes=claim.recipes,
         verdict=default.verdict,
         evidence=default.evidence + _instead(default, found),
         closest=_closest(found),
@@ -92,30 +89,30 @@ def _audit_claim(claim: Claim, evidences: dict[str, Evidence]) -> AuditedClaim:
                 evidence=finding.evidence,
                 reported=finding.reported,
                 measured=finding.measured,
-                num_runs=sum(len(evidences[name].runs(recipe)) for recipe in recipes),
+                num_runs=sum(len(evidences[name].runs(recipe)) for recipe in claim.recipes),
             )
             for name, finding in found.items()
         },
-        quantity=claim.check.quantity,
+        quantity=claim.compared,
     )
 
 
 def _applies(claim: Claim, reading: Reading, evidence: Evidence) -> bool:
-    recipes, quantity = claim.check.recipes, claim.check.quantity
-    if not recipes or not all(map(evidence.runs, recipes)):
+    """Whether a reading other than the default one says anything about a claim."""
+    if not claim.recipes or not all(map(evidence.runs, claim.recipes)):
         return False
     if reading.has_own_runs:
         return True
-    return quantity is not None and bool(evidence.values(recipes[0], quantity))
+    return bool(claim.compared and evidence.values(claim.recipes[0], claim.compared))
 
 
 def _check(claim: Claim, evidence: Evidence) -> Finding:
-    missing = [recipe for recipe in claim.check.recipes if not evidence.runs(recipe)]
+    missing = [recipe for recipe in claim.recipes if not evidence.runs(recipe)]
     if missing:
-        why = f"There is no finished run of {' and '.join(missing)}."
-        return Finding(Verdict.UNCHECKABLE, why)
+        text = f"There is no finished run of {' and '.join(missing)}."
+        return Finding(Verdict.UNCHECKABLE, text)
     try:
-        return claim.check.find(evidence)
+        return claim.find(evidence)
     except KerascnnError as error:
         return Finding(Verdict.UNCHECKABLE, str(error))
 

@@ -1,18 +1,16 @@
 """Checks of claims about losses over epochs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-import kerascnn.study.check_numbers as numbers
 from kerascnn.evaluation import metrics
 from kerascnn.records.quantity import BEST_VAL_LOSS, GAP, Quantity, Unit, percent
 from kerascnn.records.run import Overfitting
 from kerascnn.records.study import Verdict
-from kerascnn.study.evidence import Check, Evidence, each_run
+from kerascnn.study.check_numbers import SURE, UNKNOWN_SPREAD, reach_of_noise
+from kerascnn.study.evidence import Evidence
 from kerascnn.study.finding import Answer, Finding
 from kerascnn.study.results import Result
 
@@ -28,50 +26,46 @@ CHANCE_LOSS = math.log(10)
 SET_BACK = 0.05
 
 
-def improves_at_first(recipe: str, epochs: int) -> Check:
+def improves_at_first(evidence: Evidence, recipe: str, *, epochs: int) -> Finding:
     """Whether both losses fall over the first epochs, but for a few (Kendall's tau; Mann 1945)."""
 
     def answer(run: Result) -> Answer:
-        training, validation = (
-            losses[:epochs] for losses in (run.history.loss, run.history.val_loss)
-        )
+        training, validation = run.history.loss[:epochs], run.history.val_loss[:epochs]
         why = (
             f"in {epochs} epochs training loss goes from {training[0]:.3f} to {training[-1]:.3f}, "
             f"and validation loss from {validation[0]:.3f} to {validation[-1]:.3f}"
         )
         return _falls(training) and _falls(validation), why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
-def turns_up(recipe: str) -> Check:
+def turns_up(evidence: Evidence, recipe: str) -> Finding:
     """Whether validation loss rises after its lowest stretch while training loss falls."""
-
-    def find(evidence: Evidence) -> Finding:
-        runs = evidence.runs(recipe)
-        trends = {run.seed: metrics.trend_after_lowest(run.history.val_loss) for run in runs}
-        known = {seed: trend for seed, trend in trends.items() if trend}
-        said = " ".join(map(_course, runs))
-        if not all(map(_learns_on, runs)):
-            why = f"Training loss does not fall after the best epoch. {said}"
-            return Finding(Verdict.FAILS, why)
-        if not known:
-            verdict = Verdict.FAILS if all(map(_is_best_at_end, runs)) else Verdict.UNTOLD
-            return Finding(verdict, f"Too few epochs follow the lowest validation losses. {said}")
-        slope, margin = metrics.mean_trend(list(known.values()))
-        verdict = _of_slope(slope, margin)
-        if verdict == Verdict.HOLDS and len(known) < len(runs):
-            verdict = Verdict.UNTOLD
-        return Finding(
-            verdict,
-            f"After its lowest stretch validation loss changes by {_thousandths(slope, margin)}, "
-            f"while training loss falls.{_too_late(trends)} {said}",
-        )
-
-    return Check((recipe,), find)
+    runs = evidence.runs(recipe)
+    trends = {run.seed: metrics.trend_after_lowest(run.history.val_loss) for run in runs}
+    known = [trend for trend in trends.values() if trend]
+    said = " ".join(map(_course, runs))
+    if not all(map(_learns_on, runs)):
+        why = f"Training loss does not fall after the best epoch. {said}"
+        return Finding(Verdict.FAILS, why)
+    if not known:
+        verdict = Verdict.FAILS if all(map(_is_best_at_end, runs)) else Verdict.UNTOLD
+        return Finding(verdict, f"Too few epochs follow the lowest validation losses. {said}")
+    slope, margin = metrics.mean_trend(known)
+    verdict = _of_slope(slope, margin)
+    if verdict == Verdict.HOLDS and len(known) < len(runs):
+        verdict = Verdict.UNTOLD
+    text = (
+        f"After its lowest stretch validation loss changes by {_thousandths(slope, margin)}, "
+        "while training loss falls."
+    )
+    if late := ", ".join(str(seed) for seed, trend in trends.items() if not trend):
+        text += f" Too few epochs follow that of seed {late}."
+    return Finding(verdict, f"{text} {said}")
 
 
-def ends_apart(recipe: str) -> Check:
+def ends_apart(evidence: Evidence, recipe: str) -> Finding:
     """Whether validation loss ends far above training loss."""
 
     def answer(run: Result) -> Answer:
@@ -84,92 +78,77 @@ def ends_apart(recipe: str) -> Check:
         )
         return gap > APART, why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
-def suppresses(before: str, after: str) -> Check:
+def suppresses(evidence: Evidence, before: str, after: str) -> Finding:
     """Whether what validation loss ends above training loss is gone with another recipe."""
-
-    def find(evidence: Evidence) -> Finding:
-        gaps = [evidence.values(recipe, GAP) for recipe in (before, after)]
-        without, augmented = (", ".join(map(GAP.write, each)) for each in gaps)
-        text = (
-            f"At the end validation loss less training loss is {without} without augmentation, "
-            f"and {augmented} with it."
-        )
-        if max(gaps[1]) < LEFT_OVER * min(gaps[0]):
-            return Finding(Verdict.HOLDS, text)
-        verdict = Verdict.FAILS if min(gaps[1]) > max(gaps[0]) else Verdict.UNTOLD
-        return Finding(verdict, text)
-
-    return Check((before, after), find)
+    gaps = [evidence.values(recipe, GAP) for recipe in (before, after)]
+    without, augmented = (", ".join(map(GAP.write, each)) for each in gaps)
+    text = (
+        f"At the end validation loss less training loss is {without} without augmentation, "
+        f"and {augmented} with it."
+    )
+    if max(gaps[1]) < LEFT_OVER * min(gaps[0]):
+        return Finding(Verdict.HOLDS, text)
+    return Finding(Verdict.FAILS if min(gaps[1]) > max(gaps[0]) else Verdict.UNTOLD, text)
 
 
-def unfinished(recipe: str) -> Check:
+def unfinished(evidence: Evidence, recipe: str) -> Finding:
     """Whether validation loss still falls over the last third."""
-
-    def find(evidence: Evidence) -> Finding:
-        runs = evidence.runs(recipe)
-        histories = [run.history.val_loss for run in runs]
-        trends = [metrics.trend(history[-len(history) // 3 :]) for history in histories]
-        if None in trends:
-            return Finding(Verdict.UNTOLD, "There are too few epochs.")
-        slope, margin = metrics.mean_trend(trends)
-        best = ", ".join(str(run.metrics.best_epoch) for run in runs)
-        return Finding(
-            _of_slope(-slope, margin),
-            f"Over the last third validation loss changes by {_thousandths(slope, margin)}. The "
-            f"best epoch is {best} of {len(histories[0])}.",
-        )
-
-    return Check((recipe,), find)
+    runs = evidence.runs(recipe)
+    histories = [run.history.val_loss for run in runs]
+    trends = [metrics.trend(history[-len(history) // 3 :]) for history in histories]
+    if None in trends:
+        return Finding(Verdict.UNTOLD, "There are too few epochs.")
+    slope, margin = metrics.mean_trend(trends)
+    best = ", ".join(str(run.metrics.best_epoch) for run in runs)
+    text = (
+        f"Over the last third validation loss changes by {_thousandths(slope, margin)}. The best "
+        f"epoch is {best} of {len(histories[0])}."
+    )
+    return Finding(_of_slope(-slope, margin), text)
 
 
-def goes_on_after(recipe: str, epoch: int) -> Check:
+def goes_on_after(evidence: Evidence, recipe: str, *, epoch: int) -> Finding:
     """Whether validation loss gets lower after an epoch, by more than its noise."""
 
     def answer(run: Result) -> Answer:
         losses = run.history.val_loss
         until, after = min(losses[:epoch]), min(losses[epoch:])
-        noise = numbers.reach_of_noise(losses)
+        noise = reach_of_noise(losses)
         why = (
             f"the lowest validation loss is {until:.3f} until epoch {epoch}, and {after:.3f} after "
             f"it; by noise two epochs may lie {noise:.3f} apart"
         )
         return after < until - noise, why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
-def passes_earlier_best(before: str, after: str, reported: int) -> Check:
+def passes_earlier_best(evidence: Evidence, before: str, after: str, *, reported: int) -> Finding:
     """Whether one recipe's validation loss passes the other's best at about an epoch."""
-
-    def find(evidence: Evidence) -> Finding:
-        earlier = evidence.mean(before, BEST_VAL_LOSS)
-        spread = evidence.spread(BEST_VAL_LOSS)
-        histories = [run.history.val_loss for run in evidence.runs(after)]
-        passed = [_first_below(history, earlier) for history in histories]
-        said = f"Validation loss passes {earlier:.3f} {', '.join(map(_when, passed))}."
-        measured = None if math.inf in passed else float(np.mean(passed))
-        if spread is None:
-            text = f"{said} {numbers.UNKNOWN_SPREAD}"
-            return Finding(Verdict.UNTOLD, text, reported, measured)
-        margin = spread.margin(len(evidence.runs(before)))
-        soonest = min(_first_below(history, earlier + margin) for history in histories)
-        latest = max(_first_below(history, earlier - margin) for history in histories)
-        text = (
-            f"{said} By chance the best of another run of {before} may lie {margin:.3f} off: a "
-            f"higher one would be passed {_when(soonest)}, a lower one {_when(latest)}."
-        )
-        verdict = Verdict.FAILS
-        if soonest <= reported <= latest:
-            verdict = Verdict.HOLDS if latest - soonest <= 10 else Verdict.UNTOLD
-        return Finding(verdict, text, reported, measured)
-
-    return Check((before, after), find, PASSING)
+    earlier, spread = evidence.mean(before, BEST_VAL_LOSS), evidence.spread(BEST_VAL_LOSS)
+    histories = [run.history.val_loss for run in evidence.runs(after)]
+    passed = [_first_below(history, earlier) for history in histories]
+    said = f"Validation loss passes {earlier:.3f} {', '.join(map(_when, passed))}."
+    measured = None if math.inf in passed else float(np.mean(passed))
+    if spread is None:
+        return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}", reported, measured)
+    margin = spread.margin(len(evidence.runs(before)))
+    soonest = min(_first_below(history, earlier + margin) for history in histories)
+    latest = max(_first_below(history, earlier - margin) for history in histories)
+    text = (
+        f"{said} By chance the best of another run of {before} may lie {margin:.3f} off: a "
+        f"higher one would be passed {_when(soonest)}, a lower one {_when(latest)}."
+    )
+    verdict = Verdict.FAILS
+    if soonest <= reported <= latest:
+        verdict = Verdict.HOLDS if latest - soonest <= 10 else Verdict.UNTOLD
+    return Finding(verdict, text, reported, measured)
 
 
-def learns_nothing(recipe: str) -> Check:
+def learns_nothing(evidence: Evidence, recipe: str) -> Finding:
     """Whether no epoch is better than guessing."""
 
     def answer(run: Result) -> Answer:
@@ -180,10 +159,10 @@ def learns_nothing(recipe: str) -> Check:
         )
         return lowest > 0.99 * CHANCE_LOSS and run.collapsed_to is not None, why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
-def learns_steadily(recipe: str) -> Check:
+def learns_steadily(evidence: Evidence, recipe: str) -> Finding:
     """Whether training loss has no set-back, and nothing collapses."""
 
     def answer(run: Result) -> Answer:
@@ -196,14 +175,14 @@ def learns_steadily(recipe: str) -> Check:
         )
         return set_back < SET_BACK and not run.collapsed_to, why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
 def _falls(losses: Sequence[float]) -> bool:
     from scipy.stats import kendalltau
 
     found = kendalltau(np.arange(len(losses)), losses, alternative="less")
-    return bool(found.pvalue <= 1 - numbers.SURE)
+    return bool(found.pvalue <= 1 - SURE)
 
 
 def _of_slope(slope: float, margin: float) -> Verdict:
@@ -232,12 +211,6 @@ def _learns_on(run: Result) -> bool:
 def _is_best_at_end(run: Result) -> bool:
     epochs = len(run.history)
     return run.metrics.best_epoch > epochs - metrics.last_epochs(epochs)
-
-
-def _too_late(trends: dict[int, metrics.Trend | None]) -> str:
-    """Of which seeds there are too few epochs for a trend."""
-    late = ", ".join(str(seed) for seed, trend in trends.items() if not trend)
-    return f" Too few epochs follow that of seed {late}." if late else ""
 
 
 def _thousandths(slope: float, margin: float) -> str:

@@ -1,7 +1,5 @@
 """Checks of claims that are numbers, differences of numbers, or the order of numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -20,15 +18,20 @@ from kerascnn.records.quantity import (
     percent,
     points,
 )
-from kerascnn.records.study import Verdict
-from kerascnn.study.evidence import Check, Evidence
+from kerascnn.records.study import NamedQuantity, Verdict
+from kerascnn.study.evidence import Evidence
 from kerascnn.study.finding import Finding, seeds
 from kerascnn.study.results import class_scale
 
 # Test accuracy of one recipe less that of another.
 GAIN = Quantity("gain", Unit.SHARE_DIFFERENCE)
-# Half of the last digit that the study gives; the gap is a difference of two such numbers.
-ROUNDING = {Unit.LOSS: 0.0005, Unit.LOSS_DIFFERENCE: 0.001, Unit.SHARE: 0.005}
+# Half of the last digit that the study gives; a difference is one of two such numbers.
+ROUNDING = {
+    Unit.LOSS: 0.0005,
+    Unit.LOSS_DIFFERENCE: 0.001,
+    Unit.SHARE: 0.005,
+    Unit.SHARE_DIFFERENCE: 0.01,
+}
 # Where chance alone reaches further than this, that a number fits says nothing: half of what the
 # study makes much of, 0.08 in loss, 3 points in accuracy, 10 points in that of a class.
 TELLING = {BEST_VAL_LOSS: 0.04, TRAIN_LOSS: 0.04, GAP: 0.04, ACCURACY: 0.015}
@@ -43,118 +46,87 @@ UNKNOWN_SPREAD = (
 )
 
 
-def number(recipe: str, quantity: Quantity, reported: float) -> Check:
-    """A check that a reported number is one that these runs could have given, too."""
-
-    def find(evidence: Evidence) -> Finding:
-        values = evidence.values(recipe, quantity)
-        mean, margin = evidence.mean(recipe, quantity), evidence.margin(recipe, quantity)
-        said = f"Measured {_measured(quantity, values)}, reported {_told(quantity, reported)}."
-        if quantity == GAP:
-            said += " Both are validation loss less training loss at the end."
-        if quantity == ACCURACY and evidence.runs(recipe)[0].epoch is not None:
-            text = (
-                f"{said} This is accuracy on the validation images, because only the model of the "
-                "best epoch saw the test images."
-            )
-            return Finding(Verdict.UNCHECKABLE, text, reported, mean)
-        if margin is None:
-            return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}", reported, mean)
-        reach, apart = margin + ROUNDING[quantity.unit], abs(mean - reported)
-        verdict = Verdict.FAILS
-        if apart <= reach:
-            is_telling = margin <= TELLING.get(quantity, TELLING_OF_CLASS)
-            verdict = Verdict.HOLDS if is_telling else Verdict.UNTOLD
+def number(evidence: Evidence, recipe: str, *, quantity: NamedQuantity, reported: float) -> Finding:
+    """Whether a reported number is one that these runs could have given, too."""
+    mean = evidence.mean(recipe, quantity)
+    # With as many digits as the study gives.
+    told = percent(reported, 0) if quantity.unit is Unit.SHARE else quantity.write(reported)
+    said = f"Measured {_measured(evidence, recipe, quantity)}, reported {told}."
+    if quantity == GAP:
+        said += " Both are validation loss less training loss at the end."
+    if quantity == ACCURACY and evidence.runs(recipe)[0].epoch is not None:
         text = (
-            f"{said} One more run may lie {_width(quantity, reach)} off by chance and rounding."
-            f"{_how_close(apart, reach)}"
+            f"{said} This is accuracy on the validation images, because only the model of the "
+            "best epoch saw the test images."
         )
-        return Finding(verdict, text, reported, mean)
-
-    return Check((recipe,), find, quantity)
-
-
-def best_epoch(recipe: str, reported: float) -> Check:
-    """A check that validation loss at the reported epoch is as low as the lowest, but for noise."""
-
-    def find(evidence: Evidence) -> Finding:
-        runs, values = evidence.runs(recipe), evidence.values(recipe, BEST_EPOCH)
-        ranges = [_lowest_epochs(run.history.val_loss) for run in runs]
-        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-        verdict = Verdict.HOLDS if low <= reported <= high else Verdict.FAILS
-        if verdict == Verdict.HOLDS and high - low > max(5, 0.2 * runs[0].metrics.epochs):
-            verdict = Verdict.UNTOLD
-        text = (
-            f"Measured {_measured(BEST_EPOCH, values)}, reported {BEST_EPOCH.write(reported)}. "
-            "By the noise of validation loss from epoch to epoch, the best could be any epoch from "
-            f"{low} to {high}."
-        )
-        return Finding(verdict, text, reported, evidence.mean(recipe, BEST_EPOCH))
-
-    return Check((recipe,), find, BEST_EPOCH)
+        return Finding(Verdict.UNCHECKABLE, text, reported, mean)
+    return _compare(quantity, mean, reported, evidence.margin(recipe, quantity), said)
 
 
-def gain(before: str, after: str, reported: float) -> Check:
-    """A check of a reported gain in test accuracy from one recipe to another."""
-
-    def find(evidence: Evidence) -> Finding:
-        gained = evidence.mean(after, ACCURACY) - evidence.mean(before, ACCURACY)
-        margin = evidence.difference_margin(before, after)
-        said = f"The gain is {points(gained)} points, reported {points(reported, 0)} points."
-        return _judge_gain(gained, reported, margin, said)
-
-    return Check((before, after), find, GAIN)
-
-
-def class_gain(before: str, after: str, name: str, reported: float) -> Check:
-    """A check of a reported gain in the test accuracy of one class."""
-    quantity = class_accuracy(name)
-
-    def find(evidence: Evidence) -> Finding:
-        means = [evidence.mean(recipe, quantity) for recipe in (before, after)]
-        margins = [evidence.margin(recipe, quantity) for recipe in (before, after)]
-        said = (
-            f"It goes from {percent(means[0])} to {percent(means[1])}, reported "
-            f"{points(reported, 0)} points."
-        )
-        margin = None if None in margins else math.hypot(*margins)
-        return _judge_gain(means[1] - means[0], reported, margin, said)
-
-    return Check((before, after), find, GAIN)
-
-
-def equal(one: str, other: str, tolerance: float) -> Check:
-    """A check that two recipes reach the same test accuracy, within a tolerance."""
-
-    def find(evidence: Evidence) -> Finding:
-        difference = evidence.mean(other, ACCURACY) - evidence.mean(one, ACCURACY)
-        margin = evidence.difference_margin(one, other, math.inf)
-        said = f"The accuracy of {other} less that of {one} is {points(difference)} points"
-        if margin is None:
-            return Finding(Verdict.UNTOLD, f"{said}. {UNKNOWN_SPREAD}", 0.0, difference)
+def best_epoch(evidence: Evidence, recipe: str, *, reported: float) -> Finding:
+    """Whether validation loss at the reported epoch is as low as the lowest, but for noise."""
+    runs = evidence.runs(recipe)
+    could_be = [epoch for run in runs for epoch in _lowest_epochs(run.history.val_loss)]
+    low, high = min(could_be), max(could_be)
+    verdict = Verdict.HOLDS if low <= reported <= high else Verdict.FAILS
+    if verdict == Verdict.HOLDS and high - low > max(5, 0.2 * runs[0].metrics.epochs):
         verdict = Verdict.UNTOLD
-        if abs(difference) + margin <= tolerance:
-            verdict = Verdict.HOLDS
-        elif abs(difference) - margin > tolerance:
-            verdict = Verdict.FAILS
-        text = (
-            f"{said}, give or take {_width(GAIN, margin)} (95 %). It is a match where all of "
-            f"this lies within {_width(GAIN, tolerance)}."
-            f"{_how_close(abs(difference) + margin, tolerance)}"
-        )
-        return Finding(verdict, text, 0.0, difference)
-
-    return Check((one, other), find, GAIN)
+    text = (
+        f"Measured {_measured(evidence, recipe, BEST_EPOCH)}, reported "
+        f"{BEST_EPOCH.write(reported)}. By the noise of validation loss from epoch to epoch, the "
+        f"best could be any epoch from {low} to {high}."
+    )
+    return Finding(verdict, text, reported, evidence.mean(recipe, BEST_EPOCH))
 
 
-def strongest(recipe: str, names: tuple[str, ...]) -> Check:
-    """A check that these classes have the highest test accuracy."""
-    return _extreme(recipe, names, -1)
+def gain(evidence: Evidence, before: str, after: str, *, reported: float) -> Finding:
+    """Whether test accuracy gains as much as reported from one recipe to another."""
+    gained = evidence.mean(after, ACCURACY) - evidence.mean(before, ACCURACY)
+    margin = evidence.difference_margin(before, after)
+    said = f"The gain is {points(gained)} points, reported {points(reported, 0)} points."
+    return _compare(GAIN, gained, reported, margin, said)
 
 
-def weakest(recipe: str, names: tuple[str, ...]) -> Check:
-    """A check that these classes have the lowest test accuracy."""
-    return _extreme(recipe, names, 1)
+def class_gain(
+    evidence: Evidence, before: str, after: str, *, class_name: str, reported: float
+) -> Finding:
+    """Whether the test accuracy of one class gains as much as reported."""
+    quantity = class_accuracy(class_name)
+    low, high = (evidence.mean(recipe, quantity) for recipe in (before, after))
+    margins = [evidence.margin(recipe, quantity) for recipe in (before, after)]
+    margin = None if None in margins else math.hypot(*margins)
+    said = f"It goes from {percent(low)} to {percent(high)}, reported {points(reported, 0)} points."
+    return _compare(GAIN, high - low, reported, margin, said)
+
+
+def equal(evidence: Evidence, one: str, other: str, *, tolerance: float) -> Finding:
+    """Whether two recipes reach the same test accuracy, within a tolerance."""
+    difference = evidence.mean(other, ACCURACY) - evidence.mean(one, ACCURACY)
+    margin = evidence.difference_margin(one, other, math.inf)
+    said = f"The accuracy of {other} less that of {one} is {points(difference)} points"
+    if margin is None:
+        return Finding(Verdict.UNTOLD, f"{said}. {UNKNOWN_SPREAD}", 0.0, difference)
+    verdict = Verdict.UNTOLD
+    if abs(difference) + margin <= tolerance:
+        verdict = Verdict.HOLDS
+    elif abs(difference) - margin > tolerance:
+        verdict = Verdict.FAILS
+    text = (
+        f"{said}, give or take {_width(GAIN, margin)} (95 %). It is a match where all of "
+        f"this lies within {_width(GAIN, tolerance)}."
+        f"{_how_close(abs(difference) + margin, tolerance)}"
+    )
+    return Finding(verdict, text, 0.0, difference)
+
+
+def strongest(evidence: Evidence, recipe: str, *, classes: tuple[str, ...]) -> Finding:
+    """Whether these classes have the highest test accuracy."""
+    return _extreme(evidence, recipe, classes, -1)
+
+
+def weakest(evidence: Evidence, recipe: str, *, classes: tuple[str, ...]) -> Finding:
+    """Whether these classes have the lowest test accuracy."""
+    return _extreme(evidence, recipe, classes, 1)
 
 
 def reach_of_noise(val_loss: Sequence[float]) -> float:
@@ -162,38 +134,39 @@ def reach_of_noise(val_loss: Sequence[float]) -> float:
     return 1.96 * math.sqrt(2) * (metrics.epoch_noise(val_loss) or 0.0)
 
 
-def _judge_gain(gained: float, reported: float, margin: float | None, said: str) -> Finding:
+def _compare(
+    quantity: Quantity, measured: float, reported: float, margin: float | None, said: str
+) -> Finding:
+    """Whether a reported number lies no further off than another measurement may."""
     if margin is None:
-        return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}", reported, gained)
-    # The gain is a difference of two numbers, both rounded.
-    reach, apart = margin + 2 * ROUNDING[Unit.SHARE], abs(gained - reported)
+        return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}", reported, measured)
+    another, telling = "run", TELLING.get(quantity, TELLING_OF_CLASS)
+    if quantity == GAIN:  # where chance reaches half of it, no gain at all would be as near
+        another, telling = "pair of runs", abs(reported) / 2
+    reach, apart = margin + ROUNDING[quantity.unit], abs(measured - reported)
     verdict = Verdict.FAILS
     if apart <= reach:
-        # Else no gain at all would lie as near.
-        verdict = Verdict.HOLDS if margin <= abs(reported) / 2 else Verdict.UNTOLD
+        verdict = Verdict.HOLDS if margin <= telling else Verdict.UNTOLD
     text = (
-        f"{said} One more pair of runs may lie {_width(GAIN, reach)} off by chance and rounding."
+        f"{said} One more {another} may lie {_width(quantity, reach)} off by chance and rounding."
         f"{_how_close(apart, reach)}"
     )
-    return Finding(verdict, text, reported, gained)
+    return Finding(verdict, text, reported, measured)
 
 
-def _extreme(recipe: str, names: tuple[str, ...], sign: int) -> Check:
-    def find(evidence: Evidence) -> Finding:
-        accuracies = _class_means(evidence, recipe)
-        order = sorted(accuracies, key=lambda name: sign * accuracies[name])
-        listed = ", ".join(
-            f"{name} {percent(accuracies[name])}" for name in order[: len(names) + 1]
-        )
-        end, count = "highest" if sign < 0 else "lowest", len(evidence.runs(recipe))
-        said = f"The {end} are {listed} ({seeds(count)})."
-        draws = _draw_class_accuracies(evidence, recipe, accuracies)
-        if draws is None:
-            return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}")
-        named = [list(accuracies).index(name) for name in names]
-        return _judge_extreme(sign * draws, named, said)
-
-    return Check((recipe,), find)
+def _extreme(evidence: Evidence, recipe: str, named: tuple[str, ...], sign: int) -> Finding:
+    runs = evidence.runs(recipe)
+    means = {
+        name: evidence.mean(recipe, class_accuracy(name)) for name in runs[0].class_accuracies()
+    }
+    order = sorted(means, key=lambda name: sign * means[name])[: len(named) + 1]
+    listed = ", ".join(f"{name} {percent(means[name])}" for name in order)
+    end = "highest" if sign < 0 else "lowest"
+    said = f"The {end} are {listed} ({seeds(len(runs))})."
+    draws = _draw_class_accuracies(evidence, recipe, means)
+    if draws is None:
+        return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}")
+    return _judge_extreme(sign * draws, [list(means).index(name) for name in named], said)
 
 
 def _judge_extreme(draws: np.ndarray, named: list[int], said: str) -> Finding:
@@ -217,11 +190,6 @@ def _judge_extreme(draws: np.ndarray, named: list[int], said: str) -> Finding:
     return Finding(verdict, f"{text}.")
 
 
-def _class_means(evidence: Evidence, recipe: str) -> dict[str, float]:
-    names = evidence.runs(recipe)[0].class_accuracies()
-    return {name: evidence.mean(recipe, class_accuracy(name)) for name in names}
-
-
 def _draw_class_accuracies(
     evidence: Evidence, recipe: str, accuracies: dict[str, float]
 ) -> np.ndarray | None:
@@ -229,39 +197,32 @@ def _draw_class_accuracies(
     spread = evidence.spread(class_accuracy(next(iter(accuracies))))
     if spread is None:
         return None
-    rows = evidence.runs(recipe)[0].metrics.test.per_class
-    counts = [row.count for row in rows if row.count]
-    means = np.array(list(accuracies.values()))
-    random = np.random.default_rng(0)
-    shape = (NUM_DRAWS, len(means))
-    scales = np.array([class_scale(mean) for mean in means])
-    of_seeds = scales * spread.sd * math.sqrt(1 + 1 / len(evidence.runs(recipe)))
-    of_images = np.sqrt(means * (1 - means) / np.array(counts))
-    return (
-        means
-        + of_seeds * random.standard_t(spread.df, shape)
-        + of_images * random.standard_normal(shape)
+    runs, means = evidence.runs(recipe), np.array(list(accuracies.values()))
+    counts = np.array([row.count for row in runs[0].metrics.test.per_class if row.count])
+    random, shape = np.random.default_rng(0), (NUM_DRAWS, len(means))
+    scales = np.array(list(map(class_scale, means)))
+    of_seeds = (
+        scales * spread.sd * math.sqrt(1 + 1 / len(runs)) * random.standard_t(spread.df, shape)
     )
+    of_images = np.sqrt(means * (1 - means) / counts) * random.standard_normal(shape)
+    return means + of_seeds + of_images
 
 
-def _lowest_epochs(val_loss: Sequence[float]) -> tuple[int, int]:
-    """First and last epoch that could be the best, but for noise from epoch to epoch."""
+def _lowest_epochs(val_loss: Sequence[float]) -> list[int]:
+    """The epochs that could be the best, but for noise from epoch to epoch."""
     near = min(val_loss) + reach_of_noise(val_loss)
-    epochs = [epoch for epoch, loss in enumerate(val_loss, 1) if loss <= near]
-    return epochs[0], epochs[-1]
+    return [epoch for epoch, loss in enumerate(val_loss, 1) if loss <= near]
 
 
-def _measured(quantity: Quantity, values: list[float]) -> str:
-    mean = quantity.write(math.fsum(values) / len(values))
+def _measured(evidence: Evidence, recipe: str, quantity: Quantity) -> str:
+    values, mean = (
+        evidence.values(recipe, quantity),
+        quantity.write(evidence.mean(recipe, quantity)),
+    )
     if len(values) == 1:
         return f"{mean} (1 seed)"
     low, high = quantity.write(min(values)), quantity.write(max(values))
     return f"{mean} ({low} to {high}, {len(values)} seeds)"
-
-
-def _told(quantity: Quantity, reported: float) -> str:
-    """With as many digits as the study gives."""
-    return percent(reported, 0) if quantity.unit is Unit.SHARE else quantity.write(reported)
 
 
 def _how_close(apart: float, bound: float) -> str:

@@ -1,40 +1,34 @@
 """Checks of claims about which class test images are taken for."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kerascnn.records.study import Verdict
-from kerascnn.study.evidence import Check, Evidence, each_run
+from kerascnn.study.evidence import Evidence
 from kerascnn.study.finding import Answer, Finding
 from kerascnn.study.results import Result
 
 
-def counts_of_test_split() -> Check:
+def counts_of_test_split(evidence: Evidence) -> Finding:
     """Whether there are 10,000 test images, 1,000 of each class."""
-
-    def find(evidence: Evidence) -> Finding:
-        if not evidence.results:
-            return Finding(Verdict.UNCHECKABLE, "There is no finished run.")
-        test = next(iter(evidence.results.values()))[0].metrics.test
-        counts = {row.count for row in test.per_class}
-        is_so = test.num_images == 10_000 and counts == {1000}
-        said = " or ".join(str(count) for count in sorted(counts))
-        return Finding(
-            Verdict.HOLDS if is_so else Verdict.FAILS,
-            f"There are {test.num_images:,} test images, {said} of each class.",
-        )
-
-    return Check((), find)
+    if not evidence.results:
+        return Finding(Verdict.UNCHECKABLE, "There is no finished run.")
+    test = next(iter(evidence.results.values()))[0].metrics.test
+    counts = {row.count for row in test.per_class}
+    is_so = test.num_images == 10_000 and counts == {1000}
+    said = " or ".join(map(str, sorted(counts)))
+    text = f"There are {test.num_images:,} test images, {said} of each class."
+    return Finding(Verdict.HOLDS if is_so else Verdict.FAILS, text)
 
 
-def confused(recipe: str, one: str, other: str, most: int | None = None) -> Check:
+def confused(
+    evidence: Evidence, recipe: str, *, classes: tuple[str, str], most: int | None = None
+) -> Finding:
     """Whether two classes are among the `most` confused pairs, or confused above average."""
 
     def answer(run: Result) -> Answer:
         names, both_ways = list(run.class_accuracies()), run.confusion + run.confusion.T
         pairs = both_ways[np.triu_indices(len(names), 1)]
-        count = both_ways[names.index(one), names.index(other)]
+        count = both_ways[tuple(map(names.index, classes))]
         rank = int((pairs > count).sum()) + 1
         why = (
             f"{count} images of the two are confused, which makes them pair {rank} of "
@@ -42,10 +36,10 @@ def confused(recipe: str, one: str, other: str, most: int | None = None) -> Chec
         )
         return rank <= most if most else bool(count > pairs.mean()), why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
-def calls_all_one(recipe: str) -> Check:
+def calls_all_one(evidence: Evidence, recipe: str) -> Finding:
     """Whether all images are called one class."""
 
     def answer(run: Result) -> Answer:
@@ -53,23 +47,18 @@ def calls_all_one(recipe: str) -> Check:
         why = f"nearly every image is called {name}" if name else "several classes are named"
         return name is not None, why
 
-    return each_run(recipe, answer)
+    return evidence.ask_runs(recipe, answer)
 
 
-def calls_all(recipe: str, wanted: str) -> Check:
+def calls_all(evidence: Evidence, recipe: str, *, class_name: str) -> Finding:
     """Whether the one class that all images are called is this one, and not up to the seed."""
-
-    def find(evidence: Evidence) -> Finding:
-        names = {run.seed: run.collapsed_to for run in evidence.runs(recipe)}
-        said = ", ".join(
-            f"{name or 'no single class'} with seed {seed}" for seed, name in names.items()
-        )
-        if not any(names.values()):
-            return Finding(Verdict.FAILS, f"It is {said}.")
-        if set(names.values()) == {wanted} and len(names) >= 3:
-            return Finding(Verdict.HOLDS, f"It is {said}.")
-        return Finding(
-            Verdict.UNCHECKABLE, f"Which class it is may depend on the seed. Here it is {said}."
-        )
-
-    return Check((recipe,), find)
+    names = {run.seed: run.collapsed_to for run in evidence.runs(recipe)}
+    said = ", ".join(
+        f"{name or 'no single class'} with seed {seed}" for seed, name in names.items()
+    )
+    if not any(names.values()):
+        return Finding(Verdict.FAILS, f"It is {said}.")
+    if set(names.values()) == {class_name} and len(names) >= 3:
+        return Finding(Verdict.HOLDS, f"It is {said}.")
+    text = f"Which class it is may depend on the seed. Here it is {said}."
+    return Finding(Verdict.UNCHECKABLE, text)

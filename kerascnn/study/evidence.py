@@ -1,7 +1,5 @@
 """What claims are checked against: the runs of a reading, their spread, and their first layer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ from kerascnn.run import Run
 from kerascnn.study.finding import Answer, Finding, unanimous
 from kerascnn.study.results import Result, Results, class_scale, spread_of
 
+# So many images characterize a filter, as in the study.
+TOP = 5
 # So many layers tell what a first layer answers before it has learned anything.
 NUM_UNTRAINED = 10
 
@@ -40,13 +40,61 @@ class Layer:
     labels: np.ndarray
     class_names: tuple[str, ...]
 
-    def label(self, name: str) -> int:
-        """The label of a class."""
-        return self.class_names.index(name)
+    @property
+    def filters(self) -> range:
+        """The index of each filter."""
+        return range(self.scores.shape[1])
 
-    def top(self, filter_index: int, k: int = 5) -> np.ndarray:
-        """Indices of the k images of highest mean activation, best first."""
-        return highest(self.scores[:, filter_index], k)
+    def is_of(self, *names: str) -> np.ndarray:
+        """Whether each image is of one of these classes."""
+        return np.isin(self.labels, [self.class_names.index(name) for name in names])
+
+    def top(self, index: int) -> np.ndarray:
+        """The images to which a filter answers most, best first."""
+        return highest(self.scores[:, index], TOP)
+
+    def count_top(self, index: int, *names: str) -> int:
+        """How many of a filter's top images are of these classes."""
+        return int(self.is_of(*names)[self.top(index)].sum())
+
+
+class FirstLayers:
+    """Gives first layers and what they answer to the test images.
+
+    Args:
+        data_dir: directory of prepared TFDS data sets.
+    """
+
+    def __init__(self, data_dir: Path | None = None):
+        self.data_dir = data_dir
+
+    def trained(self, run: Run) -> Layer:
+        """The layer of a run, measured where the run does not keep it yet.
+
+        Raises:
+            DatasetError: if the images are not there.
+            RunError: if the run's model is needed and cannot be loaded.
+        """
+        subject = Subject(run, data_dir=self.data_dir)
+        return _layer(subject.shown, subject.survey(RUN_LAYERS["relu"]).scores["mean"])
+
+    def untrained(self, run: Run, count: int = NUM_UNTRAINED) -> list[Layer]:
+        """The layers of a run's network with the initial weights of seeds from 0.
+
+        Raises:
+            DatasetError: if the images are not there.
+        """
+        require_backend()
+        from kerascnn.look.activations import filter_scores
+        from kerascnn.model.build import build_model
+
+        shown, layers = Subject(run, data_dir=self.data_dir).shown, []
+        for seed in range(count):
+            recipe = run.recipe.with_values({"train.seed": seed})
+            model = build_model(recipe, shown.images.shape[1:], len(shown.class_names))
+            batches = filter_scores(model, shown.images, RUN_LAYERS["relu"])
+            layers.append(_layer(shown, np.concatenate([scores for (scores,) in batches])))
+        return layers
 
 
 class Evidence:
@@ -56,14 +104,11 @@ class Evidence:
         results: see `select_results`.
         others: results of another reading, to tell the spread of seeds where this one has too few;
             a run that is in both counts once.
-        look: gives first layers, see `FirstLayers`.
+        look: gives first layers.
     """
 
     def __init__(
-        self,
-        results: Results,
-        others: Results | None = None,
-        look: FirstLayers | None = None,
+        self, results: Results, others: Results | None = None, look: FirstLayers | None = None
     ):
         self.results, self._look = results, look
         own = {run.run.path for runs in results.values() for run in runs}
@@ -77,6 +122,10 @@ class Evidence:
     def runs(self, recipe: str) -> list[Result]:
         """Results of a recipe, one a seed."""
         return self.results.get(recipe, [])
+
+    def ask_runs(self, recipe: str, answer: Callable[[Result], Answer]) -> Finding:
+        """A finding from what each run of a recipe answers."""
+        return unanimous({run.seed: answer(run) for run in self.runs(recipe)})
 
     def values(self, recipe: str, quantity: Quantity) -> list[float]:
         """A quantity of each run that knows it."""
@@ -122,7 +171,7 @@ class Evidence:
 
     def layers(self, recipe: str) -> list[tuple[Result, Layer]]:
         """The first layer of each run of a recipe."""
-        return [(run, self._layer(run)) for run in self.runs(recipe)]
+        return [(run, self._layer(run.run)) for run in self.runs(recipe)]
 
     def untrained(self, recipe: str) -> list[Layer]:
         """First layers of networks of a recipe that has runs, before any training."""
@@ -130,74 +179,11 @@ class Evidence:
             self._untrained[recipe] = self._look.untrained(self.runs(recipe)[0].run)
         return self._untrained[recipe]
 
-    def _layer(self, result: Result) -> Layer:
-        if result.run.path not in self._layers:
-            self._layers[result.run.path] = self._look.trained(result.run)
-        return self._layers[result.run.path]
+    def _layer(self, run: Run) -> Layer:
+        if run.path not in self._layers:
+            self._layers[run.path] = self._look.trained(run)
+        return self._layers[run.path]
 
 
-@dataclass(frozen=True)
-class Check:
-    """How a claim is decided.
-
-    Attributes:
-        recipes: names of those whose runs it needs.
-        find: decides.
-        quantity: what the numbers are that it sets side by side; None where there are none.
-    """
-
-    recipes: tuple[str, ...]
-    find: Callable[[Evidence], Finding]
-    quantity: Quantity | None = None
-
-
-def each_run(recipe: str, answer: Callable[[Result], Answer]) -> Check:
-    """A check that asks each run of a recipe."""
-
-    def find(evidence: Evidence) -> Finding:
-        return unanimous({run.seed: answer(run) for run in evidence.runs(recipe)})
-
-    return Check((recipe,), find)
-
-
-class FirstLayers:
-    """Gives first layers and what they answer to the test images.
-
-    Args:
-        data_dir: directory of prepared TFDS data sets.
-    """
-
-    def __init__(self, data_dir: Path | None = None):
-        self.data_dir = data_dir
-
-    def trained(self, run: Run) -> Layer:
-        """The layer of a run, measured where the run does not keep it yet.
-
-        Raises:
-            DatasetError: if the images are not there.
-            RunError: if the run's model is needed and cannot be loaded.
-        """
-        subject = Subject(run, data_dir=self.data_dir)
-        return self._layer(subject.shown, subject.survey(RUN_LAYERS["relu"]).scores["mean"])
-
-    def untrained(self, run: Run, count: int = NUM_UNTRAINED) -> list[Layer]:
-        """The layers of a run's network with the initial weights of seeds from 0.
-
-        Raises:
-            DatasetError: if the images are not there.
-        """
-        require_backend()
-        from kerascnn.look.activations import filter_scores
-        from kerascnn.model.build import build_model
-
-        shown, layers = Subject(run, data_dir=self.data_dir).shown, []
-        for seed in range(count):
-            recipe = run.recipe.with_values({"train.seed": seed})
-            model = build_model(recipe, shown.images.shape[1:], len(shown.class_names))
-            batches = filter_scores(model, shown.images, RUN_LAYERS["relu"])
-            layers.append(self._layer(shown, np.concatenate([scores for (scores,) in batches])))
-        return layers
-
-    def _layer(self, shown: Shown, scores: np.ndarray) -> Layer:
-        properties = filters.image_properties(shown.images)
-        return Layer(scores, properties, shown.labels, shown.class_names)
+def _layer(shown: Shown, scores: np.ndarray) -> Layer:
+    return Layer(scores, filters.image_properties(shown.images), shown.labels, shown.class_names)

@@ -44,7 +44,7 @@ def evidence(look=None, reading="every-block"):
 
 def find(name, **options):
     """What is found about a claim by the runs in `runs`."""
-    return CLAIMS[name].check.find(evidence(**options))
+    return CLAIMS[name].find(evidence(**options))
 
 
 def verdict(name, **options):
