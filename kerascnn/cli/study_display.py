@@ -1,11 +1,9 @@
 """What a person sees while many networks train, each in a process of its own."""
 
-from __future__ import annotations
-
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from kerascnn.show.words import time_left
@@ -25,37 +23,40 @@ class StudyDisplay:
 
     def __init__(self, console: Console, num_jobs: int):
         self.console, self.num_jobs = console, num_jobs
-        self.states: dict[int, str] = {}
-        self.bars: dict[int, int] = {}
+        self.states: dict[Job, str] = {}
+        self.bars: dict[Job, TaskID] = {}
         self.said_at = time.monotonic()
-        self.progress = _build_progress(console) if console.is_terminal else None
-        if self.progress:
-            self.progress.start()
-            self.all = self.progress.add_task("all runs", shown="")
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[shown]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.progress.start()
+        self.all = self.progress.add_task("all runs", shown="")
 
     def __call__(self, work: Reproduction) -> None:
         """Show where `work` is."""
-        for index, job in enumerate(work.jobs):
-            if self.states.get(index, "waiting") != job.state:
+        for job in work.jobs:
+            if self.states.get(job, "waiting") != job.state:
                 self._tell(job)
-            self.states[index] = job.state
-            if self.progress:
-                self._show(index, job)
-        done, total = _epochs_done(work), sum(job.epochs for job in work.jobs)
+            self.states[job] = job.state
+            self._show(job)
+        done, total = sum(map(_epochs_done, work.jobs)), sum(job.epochs for job in work.jobs)
         left = work.seconds_left(self.num_jobs)
         shown = f"{done}/{total} epochs"
         if left is not None:
             shown += f", about {time_left(left)} left"
-        if self.progress:
-            self.progress.update(self.all, completed=done, total=total, shown=shown)
-        elif time.monotonic() - self.said_at > LINE_SECONDS:
+        self.progress.update(self.all, completed=done, total=total, shown=shown)
+        if self.progress.disable and time.monotonic() - self.said_at > LINE_SECONDS:
             self.said_at = time.monotonic()
             self._print(shown)
 
     def close(self) -> None:
         """Take the live display away."""
-        if self.progress:
-            self.progress.stop()
+        self.progress.stop()
 
     def _tell(self, job: Job) -> None:
         if job.state == "running":
@@ -68,31 +69,16 @@ class StudyDisplay:
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)
 
-    def _show(self, index: int, job: Job) -> None:
-        if job.state != "running":
-            if index in self.bars:
-                self.progress.remove_task(self.bars.pop(index))
-            return
-        if index not in self.bars:
-            self.bars[index] = self.progress.add_task(job.name, total=job.epochs, shown="")
-        done = len(job.epoch_seconds)
-        shown = f"epoch {min(done + 1, job.epochs)}/{job.epochs}"
-        self.progress.update(self.bars[index], completed=done, shown=shown)
+    def _show(self, job: Job) -> None:
+        if job.state == "running":
+            if job not in self.bars:
+                self.bars[job] = self.progress.add_task(job.name, total=job.epochs, shown="")
+            done = len(job.epoch_seconds)
+            shown = f"epoch {min(done + 1, job.epochs)}/{job.epochs}"
+            self.progress.update(self.bars[job], completed=done, shown=shown)
+        elif job in self.bars:
+            self.progress.remove_task(self.bars.pop(job))
 
 
-def _epochs_done(work: Reproduction) -> int:
-    done = (
-        job.epochs if job.state in ("there", "done") else len(job.epoch_seconds)
-        for job in work.jobs
-    )
-    return sum(done)
-
-
-def _build_progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[shown]}"),
-        console=console,
-        transient=True,
-    )
+def _epochs_done(job: Job) -> int:
+    return job.epochs if job.state in ("there", "done") else len(job.epoch_seconds)

@@ -1,7 +1,5 @@
 """What a person sees while a network trains: a live display, or plain lines without a terminal."""
 
-from __future__ import annotations
-
 import time
 
 import keras
@@ -25,17 +23,23 @@ class TrainingDisplay(keras.callbacks.Callback):
     def __init__(self, console: Console, batch_size: int):
         super().__init__()
         self.console, self.batch_size = console, batch_size
-        self.progress = _build_progress(console) if console.is_terminal else None
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[shown]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
 
     def on_train_begin(self, logs=None):
         self.start, self.first_epoch = time.monotonic(), None
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
         self.refreshed = 0.0
-        if self.progress:
-            self.progress.start()
-            self.all_epochs = self.progress.add_task(
-                "epochs", total=self.steps * self.epochs, shown="", count=f"0/{self.epochs}"
-            )
+        self.progress.start()
+        total, description = self.steps * self.epochs, f"epoch 0/{self.epochs}"
+        self.all_epochs = self.progress.add_task(description, total=total, shown="")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_start = epoch, time.monotonic()
@@ -44,7 +48,7 @@ class TrainingDisplay(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        if self.progress and now - self.refreshed > REFRESH_SECONDS:
+        if not self.progress.disable and now - self.refreshed > REFRESH_SECONDS:
             self.refreshed = now
             rate = (batch + 1) * self.batch_size / (now - self.epoch_start)
             shown = (
@@ -55,7 +59,7 @@ class TrainingDisplay(keras.callbacks.Callback):
                 self.all_epochs,
                 completed=self.epoch * self.steps + batch + 1,
                 shown=shown,
-                count=f"{self.epoch + 1}/{self.epochs}",
+                description=f"epoch {self.epoch + 1}/{self.epochs}",
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -76,16 +80,4 @@ class TrainingDisplay(keras.callbacks.Callback):
 
     def close(self):
         """Take the live display away; called also where training stops early."""
-        if self.progress:
-            self.progress.stop()
-
-
-def _build_progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("epoch {task.fields[count]}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[shown]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+        self.progress.stop()

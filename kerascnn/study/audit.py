@@ -1,7 +1,7 @@
 """What holds of the study: every statement, checked against the runs that exist."""
 
 from collections import Counter
-from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from kerascnn.errors import KerascnnError
@@ -26,27 +26,28 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
         data_dir: directory of prepared TFDS data sets, for the images that excite filters.
     """
     runs = list_runs(runs_dir)
-    evidences = _gather(load_results(runs), FirstLayers(data_dir and Path(data_dir)))
+    evidences = _gather(load_results(runs), FirstLayers(data_dir))
     claims = [_audit_claim(claim, evidences) for claim in all_claims()]
     counts = Counter(claim.verdict for claim in claims)
+    used = {name: list(chain(*each.results.values())) for name, each in evidences.items()}
+    used_paths = {result.run.path for result in chain(*used.values())}
     return Audit(
         readings=[
-            AuditedReading(
-                name=name,
-                title=READINGS[name].title,
-                num_runs=sum(map(len, evidence.results.values())),
-            )
-            for name, evidence in evidences.items()
+            AuditedReading(name=name, title=READINGS[name].title, num_runs=len(results))
+            for name, results in used.items()
         ],
         counts={verdict: counts[verdict] for verdict in Verdict},
-        left_out=[*find_damaged(runs), *find_changed(runs, _used(evidences.values()))],
+        left_out=[*find_damaged(runs), *find_changed(runs, used_paths)],
         claims=claims,
     )
 
 
 def _gather(finished: list[Result], look: FirstLayers) -> dict[str, Evidence]:
     """The default reading first, then those of which there are runs."""
-    results = {name: _results(finished, reading) for name, reading in READINGS.items()}
+    results = {
+        name: select_results(finished, reading, map(load_recipe, recipes_of(reading)))
+        for name, reading in READINGS.items()
+    }
     return {
         name: Evidence(found, _others(READINGS[name], results), look)
         for name, found in results.items()
@@ -54,18 +55,9 @@ def _gather(finished: list[Result], look: FirstLayers) -> dict[str, Evidence]:
     }
 
 
-def _results(finished: list[Result], reading: Reading) -> Results:
-    return select_results(finished, reading, map(load_recipe, recipes_of(reading)))
-
-
 def _others(reading: Reading, results: dict[str, Results]) -> Results | None:
     """Results that tell a reading's spread of seeds, too; those of other epochs do not."""
     return results[DEFAULT.name] if reading.has_own_runs and reading != DEFAULT else None
-
-
-def _used(evidences: Iterable[Evidence]) -> set[Path]:
-    results = (result for each in evidences for runs in each.results.values() for result in runs)
-    return {result.run.path for result in results}
 
 
 def _audit_claim(claim: Claim, evidences: dict[str, Evidence]) -> AuditedClaim:
@@ -85,10 +77,7 @@ def _audit_claim(claim: Claim, evidences: dict[str, Evidence]) -> AuditedClaim:
         closest=_closest(found),
         readings={
             name: ReadingFinding(
-                verdict=finding.verdict,
-                evidence=finding.evidence,
-                reported=finding.reported,
-                measured=finding.measured,
+                **vars(finding),
                 num_runs=sum(len(evidences[name].runs(recipe)) for recipe in claim.recipes),
             )
             for name, finding in found.items()

@@ -14,9 +14,10 @@ import numpy as np
 from kerascnn.look import explanation as filters
 from kerascnn.records.quantity import percent
 from kerascnn.records.study import Verdict
+from kerascnn.show.words import counted
 from kerascnn.study.check_numbers import SURE
 from kerascnn.study.evidence import TOP, Evidence, Layer
-from kerascnn.study.finding import Answer, Finding, seeds, unanimous
+from kerascnn.study.finding import Answer, Finding, unanimous
 from kerascnn.study.results import Result
 
 BLUE = "blueness in the border"
@@ -191,8 +192,8 @@ def _learned(
     trained = [float(measure(layer)) for _, layer in evidence.layers(recipe)]
     untrained = [float(measure(layer)) for layer in evidence.untrained(recipe)]
     said = (
-        f"{what}: {summary(trained)} (trained, {seeds(len(trained))}), {summary(untrained)} "
-        f"(untrained, {seeds(len(untrained))})."
+        f"{what}: {summary(trained)} (trained, {counted(len(trained), 'seed')}), "
+        f"{summary(untrained)} (untrained, {counted(len(untrained), 'seed')})."
     )
     if len(trained) < 2:
         return Finding(Verdict.UNTOLD, f"{said} One seed cannot tell.")

@@ -19,8 +19,9 @@ from kerascnn.records.quantity import (
     points,
 )
 from kerascnn.records.study import NamedQuantity, Verdict
+from kerascnn.show.words import counted
 from kerascnn.study.evidence import Evidence
-from kerascnn.study.finding import Finding, seeds
+from kerascnn.study.finding import Finding
 from kerascnn.study.results import class_scale
 
 # Test accuracy of one recipe less that of another.
@@ -162,7 +163,7 @@ def _extreme(evidence: Evidence, recipe: str, named: tuple[str, ...], sign: int)
     order = sorted(means, key=lambda name: sign * means[name])[: len(named) + 1]
     listed = ", ".join(f"{name} {percent(means[name])}" for name in order)
     end = "highest" if sign < 0 else "lowest"
-    said = f"The {end} are {listed} ({seeds(len(runs))})."
+    said = f"The {end} are {listed} ({counted(len(runs), 'seed')})."
     draws = _draw_class_accuracies(evidence, recipe, means)
     if draws is None:
         return Finding(Verdict.UNTOLD, f"{said} {UNKNOWN_SPREAD}")

@@ -16,7 +16,7 @@ from kerascnn.look.subject import RUN_LAYERS, Subject
 from kerascnn.records.quantity import ACCURACY, Quantity
 from kerascnn.run import Run
 from kerascnn.study.finding import Answer, Finding, unanimous
-from kerascnn.study.results import Result, Results, class_scale, spread_of
+from kerascnn.study.results import Result, Results, class_scale, spread_of, values_of
 
 # So many images characterize a filter, as in the study.
 TOP = 5
@@ -65,7 +65,7 @@ class FirstLayers:
         data_dir: directory of prepared TFDS data sets.
     """
 
-    def __init__(self, data_dir: Path | None = None):
+    def __init__(self, data_dir: str | Path | None = None):
         self.data_dir = data_dir
 
     def trained(self, run: Run) -> Layer:
@@ -129,8 +129,7 @@ class Evidence:
 
     def values(self, recipe: str, quantity: Quantity) -> list[float]:
         """A quantity of each run that knows it."""
-        found = (run.value(quantity) for run in self.runs(recipe))
-        return [value for value in found if value is not None]
+        return values_of(self.runs(recipe), quantity)
 
     def mean(self, recipe: str, quantity: Quantity) -> float:
         """The mean over seeds."""

@@ -1,7 +1,5 @@
 """What is found about a claim, and the words for it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,11 +25,6 @@ class Finding:
     evidence: str
     reported: float | None = None
     measured: float | None = None
-
-
-def seeds(count: int) -> str:
-    """How many seeds."""
-    return f"{count} seeds" if count > 1 else "1 seed"
 
 
 def unanimous(answers: Mapping[int, Answer], unknown: Verdict = Verdict.UNTOLD) -> Finding:

@@ -1,30 +1,19 @@
 """How the study can be understood where it leaves something open or names two things."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from kerascnn.errors import SelectionError, did_you_mean
-from kerascnn.recipe import Recipe, list_recipes, load_recipe
+from kerascnn.recipe import Recipe, load_recipe
 
 SGD = ("sgd-lr0.01", "sgd-lr0.01-augmented", "sgd-lr0.1-augmented")
-
-
-@dataclass(frozen=True)
-class AtEpoch:
-    """The figures of one epoch are read off.
-
-    Attributes:
-        number: of the epoch, from 1.
-    """
-
-    number: int
+# In the order of the study.
+RECIPES = (*SGD, "adam-lr0.1", "adam-lr0.001")
 
 
 class OtherEpoch(Enum):
-    """The figures of an epoch that every run has are read off."""
+    """An epoch that every run has, and whose figures are read off."""
 
     LAST = auto()
     TRAINING_LOSS_OF_BEST = auto()
@@ -39,16 +28,16 @@ class Reading:
         title: what is understood, in a few words.
         values: keys of a recipe and what to set them to.
         recipes: names of the recipes that it concerns; empty for all of the study's.
-        epoch: which other epoch's figures are read off the same runs; None for the usual ones.
-            Only the model of the best epoch saw the test images, so accuracy on the validation
-            images stands in, and there is none per class.
+        epoch: which other epoch's figures are read off the same runs, a number counting from 1;
+            None for the usual ones. Only the model of the best epoch saw the test images, so
+            accuracy on the validation images stands in, and there is none per class.
     """
 
     name: str
     title: str
     values: dict[str, object] = field(default_factory=dict)
     recipes: tuple[str, ...] = ()
-    epoch: AtEpoch | OtherEpoch | None = None
+    epoch: int | OtherEpoch | None = None
 
     @property
     def has_own_runs(self) -> bool:
@@ -65,12 +54,9 @@ class Reading:
         Raises:
             RecipeError: if a value does not fit.
         """
-        values = dict(self.values)
-        if values:
-            values["name"] = f"{recipe.name}-{self.name}"
-        if seed is not None:
-            values["train.seed"] = seed
-        return recipe.with_values(values)
+        named = {"name": f"{recipe.name}-{self.name}"} if self.values else {}
+        seeded = {} if seed is None else {"train.seed": seed}
+        return recipe.with_values(self.values | named | seeded)
 
 
 DEFAULT = Reading("every-block", "the one pooling layer after each of the three blocks")
@@ -84,7 +70,7 @@ READINGS = {
             "rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, recipes=SGD[:1]
         ),
         Reading("momentum-0.9", "SGD with momentum 0.9", {"train.momentum": 0.9}, recipes=SGD),
-        Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=AtEpoch(6)),
+        Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=6),
         Reading(
             "train-at-best",
             "training losses of the best epoch",
@@ -120,10 +106,8 @@ def names_with_runs() -> list[str]:
 
 
 def recipes_of(reading: Reading) -> list[str]:
-    """Names of the shipped recipes that a reading concerns, in the order of the study's runs."""
-    order = [*SGD, "adam-lr0.1", "adam-lr0.001"]
-    names = sorted(list_recipes(), key=lambda name: order.index(name) if name in order else 9)
-    return [name for name in names if reading.concerns(name)]
+    """Names of the study's recipes that a reading concerns, in the order of its runs."""
+    return [name for name in RECIPES if reading.concerns(name)]
 
 
 def choose_recipes(

@@ -33,7 +33,7 @@ _PR_SET_PDEATHSIG = 1
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One run that is wanted.
 
@@ -42,12 +42,14 @@ class Job:
         state: `there` (was finished before), `waiting`, `running`, `done` or `failed`.
         run: its run, once there is a directory.
         message: why it failed.
+        process: what makes the run, while it is running.
     """
 
     recipe: Recipe
     state: str = "waiting"
     run: Run | None = None
     message: str = ""
+    process: _Process | None = None
 
     @property
     def name(self) -> str:
@@ -62,11 +64,14 @@ class Job:
     @property
     def epoch_seconds(self) -> tuple[float, ...]:
         """Seconds of each whole epoch so far."""
-        if self.run is None:
-            return ()
         with suppress(RunError):
-            return self.run.read_history().seconds
+            return self.run.read_history().seconds if self.run else ()
         return ()
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that are still to come."""
+        return self.epochs - len(self.epoch_seconds)
 
 
 class Reproduction:
@@ -103,7 +108,6 @@ class Reproduction:
         for wanted in (reading.resolve(recipe, seed) for seed in seeds for recipe in recipes):
             if not any(trains_as(job.recipe, wanted) for job in self.jobs):
                 self.jobs.append(self._look_for(Job(wanted)))
-        self._running: dict[int, _Process] = {}
 
     @property
     def datasets(self) -> list[str]:
@@ -113,7 +117,7 @@ class Reproduction:
     @property
     def failed(self) -> list[Job]:
         """Jobs that failed."""
-        return [job for job in self.jobs if job.state == "failed"]
+        return self._jobs("failed")
 
     def make(self, num_jobs: int = 1, watch: Callable[[Reproduction], object] = id) -> None:
         """Make what is missing, so many runs at a time; what failed does not stop the others.
@@ -144,26 +148,19 @@ class Reproduction:
 
     def seconds_left(self, num_jobs: int) -> float | None:
         """Seconds until the last run ends, if epochs go on as they lately did; None if unknown."""
-        recent = [s for job in self._active() for s in job.epoch_seconds[-RECENT_EPOCHS:]]
-        if not recent:
-            recent = [s for job in self.jobs for s in job.epoch_seconds[-RECENT_EPOCHS:]]
+        running = self._jobs("running")
+        recent = _recent_seconds(running) or _recent_seconds(self.jobs)
         if not recent:
             return None
-        each = statistics.median(recent)
         # Those that run go on; each of the others takes the place that is free first.
-        busy = sorted(self._epochs_left(job) for job in self._active())
+        busy = sorted(job.epochs_left for job in running)
         free_at = [0] * (num_jobs - len(busy)) + busy
-        for job in self.jobs:
-            if job.state == "waiting":
-                heapq.heapreplace(free_at, free_at[0] + self._epochs_left(job))
-        return each * max(free_at)
+        for job in self._jobs("waiting"):
+            heapq.heapreplace(free_at, free_at[0] + job.epochs_left)
+        return statistics.median(recent) * max(free_at)
 
-    def _active(self) -> list[Job]:
-        return [self.jobs[index] for index in self._running]
-
-    @staticmethod
-    def _epochs_left(job: Job) -> int:
-        return job.epochs - len(job.epoch_seconds)
+    def _jobs(self, *states: str) -> list[Job]:
+        return [job for job in self.jobs if job.state in states]
 
     def _look_for(self, job: Job) -> Job:
         """Find the run of a job, which another process may have made by now."""
@@ -174,42 +171,36 @@ class Reproduction:
 
     def _fill(self, num_jobs: int) -> bool:
         """Start as many as there is room for; gives whether anything is left to wait for."""
-        for index, job in enumerate(self.jobs):
-            if len(self._running) >= num_jobs or job.state != "waiting":
-                continue
-            if self._look_for(job).state == "waiting":
-                self._start(index, num_jobs)
-        return bool(self._running)
+        for job in self._jobs("waiting"):
+            if len(self._jobs("running")) < num_jobs and self._look_for(job).state == "waiting":
+                self._start(job, num_jobs)
+        return bool(self._jobs("running"))
 
-    def _start(self, index: int, num_jobs: int) -> None:
-        job = self.jobs[index]
-        waiting = sum(each.state in ("waiting", "running") for each in self.jobs)
+    def _start(self, job: Job, num_jobs: int) -> None:
+        at_a_time = min(num_jobs, len(self._jobs("waiting", "running")))
         try:
             with _deaf():  # or a process could run that nobody knows of
-                process = _Process(job, self.runs_dir, self.data_dir, min(num_jobs, waiting))
-                self._running[index], job.state = process, "running"
+                job.process = _Process(job, self.runs_dir, self.data_dir, at_a_time)
+                job.state = "running"
         except OSError as error:
             job.state, job.message = "failed", f"no process can be started: {error.strerror}."
 
     def _reap(self) -> None:
-        for index, process in list(self._running.items()):
-            job = self.jobs[index]
+        for job in self._jobs("running"):
             job.run = job.run or find_same(self.runs_dir, job.recipe)
-            if (status := process.popen.poll()) is None:
-                continue
-            del self._running[index]
-            said = process.close()
-            job.state, job.message = ("failed", _why(status, said)) if status else ("done", "")
+            if (status := job.process.popen.poll()) is not None:
+                said = job.process.close()
+                job.state, job.message = ("failed", _why(status, said)) if status else ("done", "")
 
     def _stop(self) -> None:
         """Let each process that still runs store its state and end."""
-        for process in self._running.values():
-            process.popen.terminate()
-        for index, process in self._running.items():
-            process.popen.wait()
-            process.close()
-            self.jobs[index].state = "waiting"
-        self._running = {}
+        running = self._jobs("running")
+        for job in running:
+            job.process.popen.terminate()
+        for job in running:
+            job.process.popen.wait()
+            job.process.close()
+            job.state = "waiting"
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -227,6 +218,10 @@ def parse_seeds(text: str) -> list[int]:
     if not 1 <= numbers[0] <= 1000:
         raise SelectionError(f"{numbers[0]} seeds: expected 1 to 1000, or a list such as 0,5,7.")
     return list(range(numbers[0]))
+
+
+def _recent_seconds(jobs: list[Job]) -> list[float]:
+    return [seconds for job in jobs for seconds in job.epoch_seconds[-RECENT_EPOCHS:]]
 
 
 class _Process:

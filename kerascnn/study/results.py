@@ -1,7 +1,5 @@
 """Evaluated runs as numbers, recipe by recipe and seed by seed: what a study is compared with."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,28 +22,20 @@ from kerascnn.records.run import Evaluation, History
 from kerascnn.records.study import StudyFigure, StudyRow
 from kerascnn.run import Run
 from kerascnn.run.find import is_finished, trains_as
-from kerascnn.study.readings import AtEpoch, OtherEpoch, Reading
+from kerascnn.study.readings import OtherEpoch, Reading
 
 Results = dict[str, list["Result"]]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluated run.
-
-    Attributes:
-        run: where it is.
-        recipe: its recipe.
-        history: its epochs.
-        metrics: what was measured on the test images.
-        epoch: see `Reading.epoch`.
-    """
+    """One evaluated run; `epoch` is that of the reading, see `Reading.epoch`."""
 
     run: Run
     recipe: Recipe
     history: History
     metrics: Evaluation
-    epoch: AtEpoch | OtherEpoch | None = None
+    epoch: int | OtherEpoch | None = None
 
     @property
     def seed(self) -> int:
@@ -83,14 +73,12 @@ class Result:
 
     def _value_at_epoch(self, quantity: Quantity) -> float | None:
         history = self.history
-        columns = {
-            BEST_VAL_LOSS: history.val_loss,
-            TRAIN_LOSS: history.loss,
-            ACCURACY: history.val_accuracy,
-        }
-        number = self.epoch.number if isinstance(self.epoch, AtEpoch) else len(history)
+        columns = {TRAIN_LOSS: history.loss}
         if self.epoch is OtherEpoch.TRAINING_LOSS_OF_BEST:
-            columns, number = {TRAIN_LOSS: history.loss}, self.metrics.best_epoch
+            number = self.metrics.best_epoch
+        else:
+            number = len(history) if self.epoch is OtherEpoch.LAST else self.epoch
+            columns |= {BEST_VAL_LOSS: history.val_loss, ACCURACY: history.val_accuracy}
         column = columns.get(quantity, ())
         return column[number - 1] if number <= len(column) else None
 
@@ -133,17 +121,24 @@ def select_results(
     return found
 
 
+def values_of(runs: Iterable[Result], quantity: Quantity) -> list[float]:
+    """A quantity of each run that knows it."""
+    return [value for run in runs if (value := run.value(quantity)) is not None]
+
+
 def spread_of(results: Results, quantity: Quantity) -> Spread | None:
     """How far seeds lie apart in a quantity, pooled over recipes; None where no two seeds ran.
 
     The accuracies of all classes are pooled, too, as multiples of `class_scale`. Runs that have
     collapsed to one class do not count: they hardly differ.
     """
-    groups = [
-        group
-        for runs in results.values()
-        for group in _groups([run for run in runs if run.collapsed_to is None], quantity)
-    ]
+    groups = []
+    for runs in results.values():
+        runs = [run for run in runs if run.collapsed_to is None]
+        if quantity.class_name is None:
+            groups.append(values_of(runs, quantity))
+        elif runs:
+            groups += [_scaled(runs, class_accuracy(name)) for name in runs[0].class_accuracies()]
     return pooled_spread(groups)
 
 
@@ -170,21 +165,11 @@ def _summarize(recipe_name: str, runs: list[Result]) -> StudyRow:
 
 
 def _figure(runs: list[Result], quantity: Quantity, reported: float | None) -> StudyFigure:
-    values = [value for run in runs if (value := run.value(quantity)) is not None]
+    values = values_of(runs, quantity)
     measured = describe_seeds(values) if values else None
     return StudyFigure(quantity=quantity, reported=reported, measured=measured)
 
 
-def _groups(runs: list[Result], quantity: Quantity) -> list[list[float]]:
-    if not runs:
-        return []
-    if quantity.class_name is not None:
-        return [_scaled(runs, name) for name in runs[0].class_accuracies()]
-    values = [run.value(quantity) for run in runs]
-    return [[value for value in values if value is not None]]
-
-
-def _scaled(runs: list[Result], class_name: str) -> list[float]:
-    values = [run.class_accuracies().get(class_name) for run in runs]
-    known = [value for value in values if value is not None]
-    return [value / class_scale(math.fsum(known) / len(known)) for value in known]
+def _scaled(runs: list[Result], quantity: Quantity) -> list[float]:
+    values = values_of(runs, quantity)
+    return [value / class_scale(math.fsum(values) / len(values)) for value in values]
