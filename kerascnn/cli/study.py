@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from kerascnn.cli.options import DataDir, Json, RunsDir, complete_recipe
 from kerascnn.cli.output import err, out, print_json, remark
 from kerascnn.cli.report import write_report
+from kerascnn.show.words import counted
 
 if TYPE_CHECKING:
     from kerascnn.records.study import Audit, StudyRow
@@ -136,14 +138,10 @@ def _show_making(work: Reproduction, num_jobs: int) -> None:
 
     there = sum(job.state == "there" for job in work.jobs)
     begun = sum(job.state == "waiting" and job.run is not None for job in work.jobs)
-    count = f"{len(work.jobs)} runs" if len(work.jobs) != 1 else "1 run"
-    new = len(work.jobs) - there - begun
+    count, new = counted(len(work.jobs), "run"), len(work.jobs) - there - begun
     remark(f"{count}: {there} there, {begun} to go on with, {new} to begin, in {work.runs_dir}")
-    display = StudyDisplay(err, num_jobs)
-    try:
+    with closing(StudyDisplay(err, num_jobs)) as display:
         work.make(num_jobs, display)
-    finally:
-        display.close()
 
 
 def _show_results(work: Reproduction, is_study: bool, json: bool) -> None:
@@ -154,14 +152,13 @@ def _show_results(work: Reproduction, is_study: bool, json: bool) -> None:
     rows = summarize(results)
     audited = _audit(work.runs_dir, work.data_dir) if rows and is_study else None
     if json:
-        print_json(
-            {
-                "results": [row.model_dump(mode="json") for row in rows],
-                "audit": audited and audited.model_dump(mode="json"),
-                "failed": [job.name for job in work.failed],
-            }
-        )
-    else:
+        printed = {
+            "results": [row.model_dump(mode="json") for row in rows],
+            "audit": audited and audited.model_dump(mode="json"),
+            "failed": [job.name for job in work.failed],
+        }
+        print_json(printed)
+    elif rows:
         _print_tables(rows, audited, work.runs_dir)
     if rows:
         runs = [result.run for found in results.values() for result in found]
@@ -171,8 +168,7 @@ def _show_results(work: Reproduction, is_study: bool, json: bool) -> None:
 def _print_tables(rows: list[StudyRow], audited: Audit | None, runs_dir: Path) -> None:
     from kerascnn.show.study_tables import describe_counts, table_study, table_study_classes
 
-    if rows:
-        out.print(table_study(rows))
+    out.print(table_study(rows))
     if classes := table_study_classes(rows):
         out.print(classes)
     if audited:

@@ -1,7 +1,5 @@
 """The study's figures beside measured ones, and the verdicts on its statements."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The study beside what was measured, and the verdicts on its statements, as rich tables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
@@ -90,8 +88,12 @@ def tables_readings(audited: Audit, width: int) -> list[Table]:
     of text; each without the rows that have nothing in it. None where there is one reading alone.
     """
     names = [reading.name for reading in audited.readings]
-    claims = [claim for claim in audited.claims if _is_read_in_several(claim)]
-    if not claims or len(names) < 2:
+    claims = [
+        claim
+        for claim in audited.claims
+        if len(claim.readings) > 1 and _reported(claim) is not None
+    ]
+    if not claims:
         return []
     cells = [_reading_cell(claim, name) for claim in claims for name in names]
     widest = max(map(len, (*names, *cells))) + PADDING
@@ -104,10 +106,6 @@ def describe_counts(counts: Mapping[Verdict, int]) -> str:
     """How many statements have each verdict, as a sentence."""
     parts = (COUNTED[verdict].format(count) for verdict, count in counts.items())
     return f"Of {sum(counts.values())} statements of the study: {', '.join(parts)}."
-
-
-def _is_read_in_several(claim: AuditedClaim) -> bool:
-    return len(claim.readings) > 1 and _reported(claim) is not None
 
 
 def _reported(claim: AuditedClaim) -> float | None:
@@ -137,7 +135,8 @@ def _reading_cell(claim: AuditedClaim, name: str) -> str:
     if found is None or found.measured is None:
         return MISSING
     is_told = found.verdict in (Verdict.HOLDS, Verdict.FAILS)
-    closest, mark = "■ " if claim.closest == name else "", found.verdict.mark if is_told else "~"
+    mark = found.verdict.mark if is_told else "~"
+    closest = "■ " if claim.closest == name else ""
     return f"{closest}{claim.quantity.write(found.measured)} {mark}"
 
 
@@ -155,9 +154,8 @@ def _figure(figure: StudyFigure) -> str:
 
 
 def _class_figure(figure: StudyFigure) -> str:
-    measured, said = figure.measured, MISSING
-    if measured is not None:
-        said = percent(measured.mean)
-        if measured.sd is not None:
-            said += f" ± {100 * measured.sd:.1f}"
+    measured = figure.measured
+    said = percent(measured and measured.mean)
+    if measured and measured.sd is not None:
+        said += f" ± {100 * measured.sd:.1f}"
     return cell(f"{figure.quantity.class_name} {said} ({percent(figure.reported, 0)})")

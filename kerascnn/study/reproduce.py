@@ -119,7 +119,7 @@ class Reproduction:
         """Jobs that failed."""
         return self._jobs("failed")
 
-    def make(self, num_jobs: int = 1, watch: Callable[[Reproduction], object] = id) -> None:
+    def make(self, num_jobs: int, watch: Callable[[Reproduction], None]) -> None:
         """Make what is missing, so many runs at a time; what failed does not stop the others.
 
         Args:

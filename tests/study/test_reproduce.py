@@ -63,7 +63,7 @@ def test_run_that_another_process_finished_meanwhile_is_not_repeated():
     work = plan()
     assert work.jobs[0].state == "waiting"
     make_run("runs")
-    work.make()
+    work.make(1, watch=lambda work: None)
     assert work.jobs[0].state == "there"
     assert len(list_runs()) == 1
 
@@ -87,7 +87,7 @@ def test_process_that_cannot_be_started_fails_alone(monkeypatch):
 
     work = plan()
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    work.make()
+    work.make(1, watch=lambda work: None)
     assert work.failed[0].message == "no process can be started: Resource temporarily unavailable."
 
 
