@@ -87,7 +87,8 @@ def reproduce(
 
 def audit(
     verdict: Annotated[
-        str | None, typer.Option(help="Show only claims of this verdict, or a part of it.")
+        str | None,
+        typer.Option(help="Show only statements with this verdict; a part of its name is enough."),
     ] = None,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),

@@ -84,8 +84,12 @@ def table_audit(claims: Sequence[AuditedClaim], title: str) -> Table:
 def tables_readings(audited: Audit, width: int) -> list[Table]:
     """A row a reported number, a column a reading: what was measured, and which comes closest.
 
-    As many tables, one below the other, as it takes for no number to be cut at a width in columns
-    of text; each without the rows that have nothing in it. None where there is one reading alone.
+    Readings that do not fit side by side go into further tables, so that no number is cut. A table
+    leaves out the rows that have nothing in it. With one reading alone there is no table.
+
+    Args:
+        audited: what holds of the study.
+        width: how many characters fit into a line.
     """
     names = [reading.name for reading in audited.readings]
     claims = [

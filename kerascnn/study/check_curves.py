@@ -82,7 +82,7 @@ def ends_apart(evidence: Evidence, recipe: str) -> Finding:
 
 
 def suppresses(evidence: Evidence, before: str, after: str) -> Finding:
-    """Whether what validation loss ends above training loss is gone with another recipe."""
+    """Whether the gap between the losses at the end is nearly gone with another recipe."""
     gaps = [evidence.values(recipe, GAP) for recipe in (before, after)]
     without, augmented = (", ".join(map(GAP.write, each)) for each in gaps)
     text = (
@@ -127,7 +127,7 @@ def goes_on_after(evidence: Evidence, recipe: str, *, epoch: int) -> Finding:
 
 
 def passes_earlier_best(evidence: Evidence, before: str, after: str, *, reported: int) -> Finding:
-    """Whether one recipe's validation loss passes the other's best at about an epoch."""
+    """Whether the second recipe's loss passes the best of the first at about this epoch."""
     earlier, spread = evidence.mean(before, BEST_VAL_LOSS), evidence.spread(BEST_VAL_LOSS)
     histories = [run.history.val_loss for run in evidence.runs(after)]
     passed = [_first_below(history, earlier) for history in histories]
@@ -163,7 +163,7 @@ def learns_nothing(evidence: Evidence, recipe: str) -> Finding:
 
 
 def learns_steadily(evidence: Evidence, recipe: str) -> Finding:
-    """Whether training loss has no set-back, and nothing collapses."""
+    """Whether training loss never rises far, and the network does not collapse."""
 
     def answer(run: Result) -> Answer:
         losses = np.array(run.history.loss)

@@ -1,8 +1,8 @@
 """Checks of claims about the first layer.
 
-Filters of two seeds cannot be compared by their number, so each is one about the layer as a whole.
-What untrained layers answer stands beside it: convolutions with random weights already tell images
-apart (Saxe et al. 2011), so that what they show, too, is not learned (Adebayo et al. 2018).
+Filters of two seeds cannot be compared by their number, so each check asks about the whole layer.
+What untrained layers answer stands beside it. Convolutions with random weights already tell images
+apart (Saxe et al. 2011), and what they show, too, is not learned (Adebayo et al. 2018).
 """
 
 from collections.abc import Callable
@@ -104,8 +104,8 @@ def background_not_class(evidence: Evidence, recipe: str) -> Finding:
 def one_far_above(evidence: Evidence, recipe: str, *, activations: tuple[float, float]) -> Finding:
     """Whether the highest mean activation of one filter is far above those of all others.
 
-    The study compares three filters, and `activations` are the two highest ones there; how often
-    three drawn at random lie as far apart stands in the evidence.
+    The study compares three filters; `activations` are the two highest of them. The evidence says
+    how often three filters drawn at random lie as far apart.
     """
 
     def answer(layer: Layer) -> Answer:
@@ -147,7 +147,7 @@ def learned_classes(evidence: Evidence, recipe: str, *, classes: tuple[str, ...]
 
 
 def best_activations(evidence: Evidence, recipe: str) -> Finding:
-    """What the best activations are here; those of another seed's filters are another matter."""
+    """What the best activations are here; no verdict, for another seed has other filters."""
     said = []
     for run, layer in evidence.layers(recipe):
         low, middle, high = np.quantile(layer.scores.max(axis=0), (0, 0.5, 1))

@@ -51,7 +51,7 @@ def calls_all_one(evidence: Evidence, recipe: str) -> Finding:
 
 
 def calls_all(evidence: Evidence, recipe: str, *, class_name: str) -> Finding:
-    """Whether the one class that all images are called is this one, and not up to the seed."""
+    """Whether all images are called this class, by each of three or more seeds."""
     names = {run.seed: run.collapsed_to for run in evidence.runs(recipe)}
     said = ", ".join(
         f"{name or 'no single class'} with seed {seed}" for seed, name in names.items()

@@ -48,7 +48,7 @@ def unanimous(answers: Mapping[int, Answer], unknown: Verdict = Verdict.UNTOLD) 
 
 
 def choose_verdicts(text: str) -> list[Verdict]:
-    """The verdict that is called so, else all that have the text in their words.
+    """The verdict of this name, or else all verdicts that have the text in their names.
 
     Raises:
         SelectionError: if there is none.

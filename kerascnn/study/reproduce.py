@@ -25,7 +25,7 @@ from kerascnn.study.readings import Reading
 from kerascnn.study.results import Results, load_results, select_results
 
 POLL_SECONDS = 0.5
-# How long an epoch takes is told by the last ones: the machine may be busier or idler by now.
+# Only so many last epochs tell how long the next one takes: the machine may be busier by now.
 RECENT_EPOCHS = 5
 # What prctl calls the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
@@ -38,11 +38,11 @@ class Job:
     """One run that is wanted.
 
     Attributes:
-        recipe: resolved, with its seed.
+        recipe: as the reading understands it, with its seed.
         state: `there` (was finished before), `waiting`, `running`, `done` or `failed`.
         run: its run, once there is a directory.
         message: why it failed.
-        process: what makes the run, while it is running.
+        process: makes the run; None before it is started.
     """
 
     recipe: Recipe
@@ -104,7 +104,7 @@ class Reproduction:
         except OSError as error:
             raise RunError(f"No run can be made in '{runs_dir}': {error.strerror}.") from None
         self.jobs: list[Job] = []
-        # All recipes with one seed come before the next seed: stopped early, each was tried.
+        # All recipes come before the next seed: if the work is stopped early, each was tried.
         for wanted in (reading.resolve(recipe, seed) for seed in seeds for recipe in recipes):
             if not any(trains_as(job.recipe, wanted) for job in self.jobs):
                 self.jobs.append(self._look_for(Job(wanted)))
@@ -179,7 +179,7 @@ class Reproduction:
     def _start(self, job: Job, num_jobs: int) -> None:
         at_a_time = min(num_jobs, len(self._jobs("waiting", "running")))
         try:
-            with _deaf():  # or a process could run that nobody knows of
+            with _deaf():  # an interrupt in here would leave a process that nobody knows of
                 job.process = _Process(job, self.runs_dir, self.data_dir, at_a_time)
                 job.state = "running"
         except OSError as error:
@@ -253,7 +253,7 @@ class _Process:
             recipe_path = Path(self.directory.name, "recipe.toml")
             recipe_path.write_text(job.recipe.to_toml(), "utf-8")
             return ["run", str(recipe_path), "--runs-dir", str(runs_dir)]
-        # A run that is trained was asked for because its figures are missing or damaged.
+        # A run that is trained already lacks its figures, or they are damaged.
         is_trained = job.run.status in ("trained", "finished")
         return ["evaluate" if is_trained else "resume", str(job.run.path)]
 
@@ -274,7 +274,7 @@ def _why(status: int, said: list[str]) -> str:
 
 def _environment(at_a_time: int) -> dict[str, str]:
     environment = dict(os.environ)
-    if at_a_time > 1:  # threads of several processes on one core would wait for each other
+    if at_a_time > 1:  # else each process would use all cores, and they would wait for each other
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // at_a_time)))
     return environment

@@ -143,7 +143,7 @@ def spread_of(results: Results, quantity: Quantity) -> Spread | None:
 
 
 def class_scale(share: float) -> float:
-    """How far the accuracy of a class varies: sqrt(p (1 - p)), a weak class more than a strong."""
+    """How far the accuracy p of a class varies: sqrt(p (1 - p)), most for a weak class."""
     return math.sqrt(max(share * (1 - share), 0.01))
 
 

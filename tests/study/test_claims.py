@@ -3,7 +3,7 @@
 import pytest
 
 from kerascnn.errors import KerascnnError
-from kerascnn.recipe import list_recipes
+from kerascnn.recipe import list_recipes, load_recipe
 from kerascnn.records.quantity import BEST_EPOCH, GAP
 from kerascnn.study.check_numbers import GAIN
 from kerascnn.study.claims import all_claims, read_claims
@@ -31,6 +31,22 @@ def test_quantity_of_a_number_is_said_by_its_name():
     assert claims["sgd-lr0.01-augmented/equal-losses"] == GAP
     assert claims["sgd-lr0.01/best_epoch"] == BEST_EPOCH
     assert claims["sgd-lr0.01/gap"] is None
+
+
+def test_no_two_claims_say_the_same():
+    claims = all_claims()
+    assert len({claim.text for claim in claims}) == len({claim.name for claim in claims})
+    assert len({claim.name for claim in claims}) == len(claims)
+
+
+def test_every_reported_number_is_a_claim():
+    names = {claim.name for claim in all_claims()}
+    for name in list_recipes():
+        reported = load_recipe(name).reported
+        for quantity in ("best_val_loss", "best_epoch", "train_loss", "accuracy"):
+            assert (f"{name}/{quantity}" in names) == (getattr(reported, quantity) is not None)
+        for class_name, figure in reported.per_class.items():
+            assert (f"{name}/{class_name}" in names) == (0 < figure.value < 1)
 
 
 def test_title_under_a_recipe_stands_for_its_reported_numbers():
