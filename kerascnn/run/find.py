@@ -119,7 +119,7 @@ def find_begun(runs_dir: str | Path, wanted: Recipe) -> Run | None:
     """
     if same := _find_alike(runs_dir, wanted):
         return same[-1]
-    called_so = [run for run in list_runs(runs_dir) if _is_called(run, wanted)]
+    called_so = [run for run in list_runs(runs_dir) if _is_called(run, wanted) and _is_usable(run)]
     if not called_so or called_so[-1].status == "finished":
         return None
     last = called_so[-1]
@@ -172,8 +172,7 @@ def _made_at(recipe_path: Path) -> tuple[str, int, float]:
 
 def _find_alike(runs_dir: str | Path, wanted: Recipe) -> list[Run]:
     """Runs of just this recipe and seed that are finished or can go on, the oldest first."""
-    trained = [run for run in list_runs(runs_dir) if _trains(run, wanted)]
-    return [run for run in trained if is_finished(run) or _can_go_on(run)]
+    return [run for run in list_runs(runs_dir) if _trains(run, wanted) and _is_usable(run)]
 
 
 def _trains(run: Run, wanted: Recipe) -> bool:
@@ -199,8 +198,11 @@ def _damage(run: Run) -> str:
     return ""
 
 
-def _can_go_on(run: Run) -> bool:
+def _is_usable(run: Run) -> bool:
+    """Whether a run is finished or can go on."""
     try:
+        if is_finished(run):
+            return True
         if run.status in ("trained", "finished"):
             return run.best_path.exists()
         return run.read_checkpoint() is not None

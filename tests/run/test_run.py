@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -239,13 +241,42 @@ def test_records_read_like_the_dicts_of_version_0_1(run):
     assert measured.get("nothing") is None
 
 
-def test_activations_of_two_layers_are_two_files_and_lose_nothing(run):
+WRITE_ACTIVATIONS = """
+import sys
+import numpy as np
+from kerascnn.run import Run
+
+path, layer, value = sys.argv[1:]
+print(flush=True)
+sys.stdin.readline()
+for _ in range(20):
+    Run(path).write_activations(f"images/{layer}", {"mean": np.full((2, 3), float(value))})
+"""
+
+
+def test_two_processes_that_keep_activations_of_two_layers_lose_nothing(run):
     run.best_path.touch()
-    for layer in ("conv1", "relu1"):
-        run.write_activations(f"images/{layer}", {"mean": np.full((2, 3), len(layer), "float32")})
+    values = {"conv1": 1.0, "relu1": 2.0}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE_ACTIVATIONS, run.path, layer, str(value)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for layer, value in values.items()
+    ]
+    for process in processes:
+        process.stdout.readline()  # it is ready to write
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0]
     assert len(list((run.path / "activations").iterdir())) == 2
-    for layer in ("conv1", "relu1"):
-        assert (run.read_activations(f"images/{layer}")["mean"] == len(layer)).all()
+    for layer, value in values.items():
+        assert (run.read_activations(f"images/{layer}")["mean"] == value).all()
 
 
 def test_environment_that_is_missing_is_a_run_error(run):
