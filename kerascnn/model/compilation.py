@@ -39,14 +39,6 @@ def means_of(model: keras.Model) -> tuple[keras.metrics.Mean, keras.metrics.Mean
     return model._loss_tracker, model._compile_metrics.metrics[0]
 
 
-def adam_state(
-    optimizer: keras.optimizers.Adam,
-) -> list[tuple[keras.Variable, keras.Variable, keras.Variable]]:
-    """Each weight that a built optimizer trains, with its momentum and velocity."""
-    weights, momentums = optimizer._trainable_variables, optimizer._momentums
-    return list(zip(weights, momentums, optimizer._velocities, strict=True))
-
-
 def places_of(optimizer: keras.Optimizer, weights: Sequence[keras.Variable]) -> list[int]:
     """Where a built optimizer keeps the state of weights.
 
@@ -55,6 +47,14 @@ def places_of(optimizer: keras.Optimizer, weights: Sequence[keras.Variable]) -> 
     """
     optimizer._check_variables_are_known(weights)
     return [optimizer._get_variable_index(weight) for weight in weights]
+
+
+def adam_state(
+    optimizer: keras.optimizers.Adam, weights: Sequence[keras.Variable]
+) -> list[tuple[keras.Variable, keras.Variable]]:
+    """The momentum and the velocity of each weight; errors as for `places_of`."""
+    momentums, velocities = optimizer._momentums, optimizer._velocities
+    return [(momentums[place], velocities[place]) for place in places_of(optimizer, weights)]
 
 
 def traced(model: keras.Model, step: Callable) -> Callable:

@@ -716,7 +716,7 @@ def lowered_dropout(rate, seed=3):
 
     layer = layers.Dropout(rate, seed=seed)
     layer.build((None, 10))
-    return layer, lower([layer], _RULES)[0]
+    return layer, lower(layer, _RULES)
 
 
 @torch_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 from keras import layers
@@ -10,6 +11,10 @@ from keras import layers
 from kerascnn.model.compilation import is_plain_classification
 from kerascnn.model.graph import call_of
 
+# A layer as a function of (images or maps, training).
+Lowered = Callable[[Any, bool], Any]
+# By the type of a layer, what gives its function, or None to have it called as Keras calls it.
+Rules = Mapping[type, Callable[[keras.layers.Layer], Lowered | None]]
 # Of layers of other types it is not known here whether they have losses or masks of their own.
 KNOWN = {
     layers.Activation,
@@ -49,14 +54,34 @@ def chain_of_calls(model: keras.Model) -> list[keras.layers.Layer] | None:
     return calls[::-1]
 
 
-def fits_model(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
-    """Whether the model says what a fast step computes.
+class FastStep:
+    """Training and validation steps of one compiled model.
 
-    That is cross-entropy on integer labels and logits, accuracy, and float32 layers without
-    losses of their own.
+    A backend's own adds `train` and `test`, which are called as `Model.train_function` and
+    `Model.test_function` are.
+
+    Args:
+        model: compiled, with cross-entropy on integer labels and logits, and accuracy.
+        calls: as `chain_of_calls` gives them.
+        rules: how layers are executed.
     """
-    executed_singly = model.compiled and model.steps_per_execution == 1
-    return executed_singly and is_plain_classification(model) and _fits_layers(model, calls)
+
+    def __init__(self, model: keras.Model, calls: list[keras.layers.Layer], rules: Rules):
+        self.model = model
+        self.lowered = [lower(layer, rules) for layer in _pool_before_relu(calls)]
+
+    @staticmethod
+    def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
+        """Whether the step computes what the model, its loss and its metrics say."""
+        executed_singly = model.compiled and model.steps_per_execution == 1
+        return executed_singly and is_plain_classification(model) and _fits_layers(model, calls)
+
+    def forward(self, images: Any, training: bool) -> Any:
+        """Logits of images (num_images, height, width, channels)."""
+        x = images
+        for call in self.lowered:
+            x = call(x, training)
+        return x
 
 
 def fits_batch(model: keras.Model, batch: tuple) -> bool:
@@ -68,15 +93,14 @@ def fits_batch(model: keras.Model, batch: tuple) -> bool:
     return len(getattr(images, "shape", ())) == rank and len(getattr(labels, "shape", ())) == 1
 
 
-def lower(calls: list[keras.layers.Layer], rules: Mapping[type, Callable]) -> list[Callable]:
-    """The layers as functions of (images or maps, training).
-
-    Args:
-        calls: as `chain_of_calls` gives them.
-        rules: functions, by the type of the layer, that give its function, or None to have it
-            called as Keras calls it.
-    """
-    return [_lower(layer, rules) for layer in _pool_before_relu(calls)]
+def lower(layer: keras.layers.Layer, rules: Rules) -> Lowered:
+    """A layer by its rule, or as Keras calls it."""
+    rule = rules.get(type(layer))
+    if lowered := rule and rule(layer):
+        return lowered
+    if "training" in layer.call_signature_parameters:
+        return lambda x, training: layer(x, training=training)
+    return lambda x, training: layer(x)
 
 
 def is_relu(layer: keras.layers.Layer) -> bool:
@@ -132,14 +156,3 @@ def _pool_before_relu(calls: list[keras.layers.Layer]) -> list[keras.layers.Laye
         if is_relu(calls[index]) and type(calls[index + 1]) is layers.MaxPooling2D:
             calls[index], calls[index + 1] = calls[index + 1], calls[index]
     return calls
-
-
-def _lower(layer: keras.layers.Layer, rules: Mapping[type, Callable]) -> Callable:
-    rule = rules.get(type(layer))
-    return (rule(layer) if rule else None) or _keras_call(layer)
-
-
-def _keras_call(layer: keras.layers.Layer) -> Callable:
-    if "training" in layer.call_signature_parameters:
-        return lambda x, training: layer(x, training=training)
-    return lambda x, training: layer(x)

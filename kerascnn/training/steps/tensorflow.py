@@ -15,32 +15,22 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from kerascnn.model.compilation import (
-    adam_state,
-    build_metrics,
-    means_of,
-    places_of,
-    traced,
+from kerascnn.model.compilation import adam_state, build_metrics, means_of, places_of, traced
+from kerascnn.training.steps.chain import (
+    FastStep,
+    Lowered,
+    Rules,
+    fits_batch,
+    is_affine,
+    kind_of_update,
 )
-from kerascnn.training.steps.chain import fits_batch, fits_model, is_affine, kind_of_update, lower
-
-Lowered = Callable[[tf.Tensor, bool], tf.Tensor]
-Update = Callable[[Sequence[tf.Tensor], Sequence[keras.Variable]], object]
 
 
-class TensorFlowStep:
-    """Training and validation steps of one compiled model.
-
-    `train` and `test` are called as `Model.train_function` and `Model.test_function` are.
-
-    Args:
-        model: compiled, with cross-entropy on integer labels and logits, and accuracy.
-        calls: as `chain_of_calls` gives them.
-    """
+class TensorFlowStep(FastStep):
+    """See `FastStep`."""
 
     def __init__(self, model: keras.Model, calls: list[keras.layers.Layer]):
-        self.model = model
-        self.lowered = lower(calls, _RULES)
+        super().__init__(model, calls, _RULES)
         self.update = _update_of(model.optimizer)
         self.train = traced(model, self._train)
         self.test = traced(model, self._test)
@@ -51,14 +41,8 @@ class TensorFlowStep:
         # XLA compiles Keras's own step as well as this one.
         graph = not model.run_eagerly and not model.jit_compile
         alone = type(model.distribute_strategy) is type(tf.distribute.get_strategy())
-        return graph and alone and not tf.distribute.has_strategy() and fits_model(model, calls)
-
-    def forward(self, images: tf.Tensor, training: bool) -> tf.Tensor:
-        """Logits of images (num_images, height, width, channels)."""
-        x = images
-        for call in self.lowered:
-            x = call(x, training)
-        return x
+        alone = alone and not tf.distribute.has_strategy()
+        return graph and alone and FastStep.fits(model, calls)
 
     def _train(self, batch: tuple) -> dict[str, tf.Tensor]:
         weights = self.model.trainable_weights
@@ -170,73 +154,61 @@ def _product(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     return tf.matmul(x, kernel), gradient
 
 
-_RULES: dict[type, Callable[[keras.layers.Layer], Lowered | None]] = {
+_RULES: Rules = {
     layers.Conv2D: _convolution,
     layers.BatchNormalization: _batch_normalization,
     layers.Dense: _dense,
 }
 
 
-def _update_of(optimizer: keras.Optimizer) -> Update:
-    fused = {keras.optimizers.Adam: _FusedAdam, keras.optimizers.SGD: _FusedSGD}
-    kind = kind_of_update(optimizer)
-    if kind is None:
+def _update_of(optimizer: keras.Optimizer) -> Callable[[Sequence, Sequence], object]:
+    fused = {keras.optimizers.Adam: _apply_adam, keras.optimizers.SGD: _apply_sgd}
+    apply = fused.get(kind_of_update(optimizer))
+    if apply is None:
         return lambda gradients, weights: optimizer.apply_gradients(
             zip(gradients, weights, strict=True)
         )
-    return fused[kind](optimizer)
 
-
-class _Fused:
-    """An update of Keras's own variables by one operation a weight."""
-
-    def __init__(self, optimizer: keras.Optimizer):
-        self.optimizer = optimizer
-
-    def __call__(self, gradients: Sequence[tf.Tensor], weights: Sequence[keras.Variable]) -> None:
-        optimizer = self.optimizer
+    def update(gradients: Sequence[tf.Tensor], weights: Sequence[keras.Variable]) -> None:
         if not optimizer.built:
             optimizer.build(weights)
-        rate = tf.cast(optimizer.learning_rate, "float32")
-        handles = [weight.value.handle for weight in weights]
-        self.apply(zip(places_of(optimizer, weights), handles, gradients, strict=True), rate)
+        apply(optimizer, gradients, weights, tf.cast(optimizer.learning_rate, "float32"))
         optimizer.iterations.value.assign_add(1)
 
-
-class _FusedAdam(_Fused):
-    def apply(self, updates, rate: tf.Tensor) -> None:
-        optimizer = self.optimizer
-        step = tf.cast(optimizer.iterations.value + 1, "float32")
-        powers = [tf.pow(beta, step) for beta in (optimizer.beta_1, optimizer.beta_2)]
-        state = adam_state(optimizer)
-        for index, handle, gradient in updates:
-            _, momentum, velocity = state[index]
-            tf.raw_ops.ResourceApplyAdam(
-                var=handle,
-                m=momentum.value.handle,
-                v=velocity.value.handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
-                lr=rate,
-                beta1=optimizer.beta_1,
-                beta2=optimizer.beta_2,
-                epsilon=optimizer.epsilon,
-                grad=gradient,
-            )
+    return update
 
 
-class _FusedSGD(_Fused):
-    def apply(self, updates, rate: tf.Tensor) -> None:
-        optimizer = self.optimizer
-        for index, handle, gradient in updates:
-            if not optimizer.momentum:
-                tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
-                continue
-            tf.raw_ops.ResourceApplyKerasMomentum(
-                var=handle,
-                accum=optimizer.momentums[index].value.handle,
-                lr=rate,
-                grad=gradient,
-                momentum=optimizer.momentum,
-                use_nesterov=optimizer.nesterov,
-            )
+def _apply_adam(optimizer, gradients, weights, rate: tf.Tensor) -> None:
+    step = tf.cast(optimizer.iterations.value + 1, "float32")
+    powers = [tf.pow(beta, step) for beta in (optimizer.beta_1, optimizer.beta_2)]
+    state = adam_state(optimizer, weights)
+    for weight, gradient, (momentum, velocity) in zip(weights, gradients, state, strict=True):
+        tf.raw_ops.ResourceApplyAdam(
+            var=weight.value.handle,
+            m=momentum.value.handle,
+            v=velocity.value.handle,
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=rate,
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=gradient,
+        )
+
+
+def _apply_sgd(optimizer, gradients, weights, rate: tf.Tensor) -> None:
+    places = places_of(optimizer, weights)
+    for weight, gradient, place in zip(weights, gradients, places, strict=True):
+        handle = weight.value.handle
+        if not optimizer.momentum:
+            tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
+            continue
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=handle,
+            accum=optimizer.momentums[place].value.handle,
+            lr=rate,
+            grad=gradient,
+            momentum=optimizer.momentum,
+            use_nesterov=optimizer.nesterov,
+        )

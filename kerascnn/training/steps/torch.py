@@ -20,37 +20,24 @@ from torch.nn import functional
 
 from kerascnn.model.compilation import adam_state, means_of
 from kerascnn.training.steps.chain import (
+    FastStep,
+    Lowered,
+    Rules,
     fits_batch,
-    fits_model,
     is_affine,
     is_relu,
     kind_of_update,
-    lower,
 )
 
-Lowered = Callable[[torch.Tensor, bool], torch.Tensor]
-Update = Callable[[Sequence[torch.Tensor], Sequence[keras.Variable]], object]
 
-
-class TorchStep:
-    """Training and validation steps of one compiled model.
-
-    Args:
-        model: compiled, with cross-entropy on integer labels and logits, and accuracy.
-        calls: as `chain_of_calls` gives them.
-    """
+class TorchStep(FastStep):
+    """See `FastStep`."""
 
     def __init__(self, model: keras.Model, calls: list[keras.layers.Layer]):
-        self.model = model
-        self.lowered = lower(calls, _RULES)
+        super().__init__(model, calls, _RULES)
         self.update = _update_of(model.optimizer)
         # Keras assigns to these tensors in place.
         self.weights = [(weight, weight.value) for weight in model.weights]
-
-    @staticmethod
-    def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
-        """Whether the step computes what the model, its loss and its metrics say."""
-        return fits_model(model, calls)
 
     def train(self, iterator_data: list) -> dict[str, torch.Tensor]:
         """One training step on `[(images, labels)]`, as `Model.train_function` is called."""
@@ -74,13 +61,6 @@ class TorchStep:
             images, labels = _unpack(iterator_data)
             logits = self.forward(images, training=False)
             return self._count(logits, labels, _cross_entropy(logits, labels))
-
-    def forward(self, images: torch.Tensor, training: bool) -> torch.Tensor:
-        """Logits of images (num_images, height, width, channels)."""
-        x = images
-        for call in self.lowered:
-            x = call(x, training)
-        return x
 
     def _count(self, logits, labels, loss) -> dict[str, torch.Tensor]:
         """Add to the sums of Keras's own metrics, and give their means."""
@@ -218,7 +198,7 @@ def _dropout(layer: layers.Dropout) -> Lowered | None:
     return call
 
 
-_RULES: dict[type, Callable[[keras.layers.Layer], Lowered | None]] = {
+_RULES: Rules = {
     layers.Rescaling: _rescaling,
     layers.Conv2D: _convolution,
     layers.BatchNormalization: _batch_normalization,
@@ -238,49 +218,39 @@ def _nhwc(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 2, 3, 1)
 
 
-def _update_of(optimizer: keras.Optimizer) -> Update:
+def _update_of(optimizer: keras.Optimizer) -> Callable[[Sequence, Sequence], object]:
     if kind_of_update(optimizer) is keras.optimizers.Adam:
-        return _FusedAdam(optimizer)
+        return functools.partial(_apply_adam, optimizer)
     return optimizer.apply
 
 
-class _FusedAdam:
+def _apply_adam(
+    optimizer: keras.optimizers.Adam,
+    gradients: Sequence[torch.Tensor],
+    weights: Sequence[keras.Variable],
+) -> None:
     """Keras's Adam by torch's fused kernel, on Keras's own variables.
 
     Keras divides by (sqrt(v) + epsilon) before the bias correction sqrt(1 - beta_2 ** t), torch
     after it; the epsilon given here makes the two equal.
     """
-
-    def __init__(self, optimizer: keras.optimizers.Adam):
-        self.optimizer = optimizer
-
-    def __call__(self, gradients: Sequence[torch.Tensor], weights: Sequence[keras.Variable]):
-        """One update of the weights."""
-        optimizer = self.optimizer
-        values, momentums, velocities = zip(*(self._state[id(w)] for w in weights), strict=True)
-        step = int(optimizer.iterations.value) + 1
-        torch._fused_adam_(
-            values,
-            # The kernel takes all tensors to lie alike.
-            [gradient.contiguous() for gradient in gradients],
-            momentums,
-            velocities,
-            [],
-            [torch.tensor(float(step), device=values[0].device)] * len(values),
-            lr=float(optimizer.learning_rate),
-            beta1=optimizer.beta_1,
-            beta2=optimizer.beta_2,
-            weight_decay=0.0,
-            eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
-            amsgrad=False,
-            maximize=False,
-        )
-        optimizer.iterations.value.add_(1)
-
-    @functools.cached_property
-    def _state(self) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Weight, momentum and velocity; Keras makes them with the first batch."""
-        return {
-            id(weight): (weight.value, momentum.value, velocity.value)
-            for weight, momentum, velocity in adam_state(self.optimizer)
-        }
+    values = [weight.value for weight in weights]
+    state = adam_state(optimizer, weights)
+    step = int(optimizer.iterations.value) + 1
+    torch._fused_adam_(
+        values,
+        # The kernel takes all tensors to lie alike.
+        [gradient.contiguous() for gradient in gradients],
+        [momentum.value for momentum, _ in state],
+        [velocity.value for _, velocity in state],
+        [],
+        [torch.tensor(float(step), device=values[0].device)] * len(values),
+        lr=float(optimizer.learning_rate),
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        weight_decay=0.0,
+        eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
+        amsgrad=False,
+        maximize=False,
+    )
+    optimizer.iterations.value.add_(1)
