@@ -5,7 +5,7 @@ on every Keras backend and do not change with the batch size. Draws come from a 
 generator, written in `keras.ops` on int32, because the backends' own generators differ.
 """
 
-from __future__ import annotations
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +14,8 @@ from keras import ops
 from kerascnn.recipe import Recipe
 from kerascnn.seeds import derived_seed, random_stream
 
+# What the backend computes with.
+Tensor = Any
 # Weights of red, green and blue in gray (ITU-R BT.601), as torchvision rounds them.
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
 # The orders of three operations; row r, column s: the operation of slot s.
@@ -37,6 +39,9 @@ class ImageAugmentation(keras.layers.Layer):
         seed: integer from 0 to 2**31 - 1.
     """
 
+    # The further arguments of a subclass, which are attributes of the same names.
+    settings: tuple[str, ...] = ()
+
     def __init__(self, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.seed = int(seed)
@@ -51,7 +56,7 @@ class ImageAugmentation(keras.layers.Layer):
     def build(self, input_shape):
         self.built = True
 
-    def call(self, images, training=False):
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         images = ops.convert_to_tensor(images)
         if len(images.shape) != 4:
             raise ValueError(
@@ -72,7 +77,8 @@ class ImageAugmentation(keras.layers.Layer):
         raise NotImplementedError
 
     def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
+        own = {name: getattr(self, name) for name in (*self.settings, "seed")}
+        return {**super().get_config(), **own}
 
     def _next_keys(self, images):
         count = ops.shape(images)[0]
@@ -91,6 +97,8 @@ class RandomHorizontalFlip(ImageAugmentation):
         seed: see `ImageAugmentation`.
     """
 
+    settings = ("probability",)
+
     def __init__(self, probability: float = 0.5, seed: int = 0, **kwargs):
         super().__init__(seed, **kwargs)
         self.probability = probability
@@ -98,9 +106,6 @@ class RandomHorizontalFlip(ImageAugmentation):
     def transform(self, images, keys):
         flipped = uniform(keys, 0) < self.probability
         return ops.where(flipped[:, None, None, None], ops.flip(images, axis=2), images)
-
-    def get_config(self):
-        return {**super().get_config(), "probability": self.probability}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -114,6 +119,8 @@ class RandomCropWithPadding(ImageAugmentation):
         padding: pixels on each side.
         seed: see `ImageAugmentation`.
     """
+
+    settings = ("padding",)
 
     def __init__(self, padding: int = 4, seed: int = 0, **kwargs):
         super().__init__(seed, **kwargs)
@@ -132,9 +139,6 @@ class RandomCropWithPadding(ImageAugmentation):
         pixels = (image * padded_height + rows[:, :, None]) * padded_width + columns[:, None, :]
         return ops.take(ops.reshape(padded, (-1, channels)), pixels, axis=0)
 
-    def get_config(self):
-        return {**super().get_config(), "padding": self.padding}
-
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class ColorJitter(ImageAugmentation):
@@ -146,12 +150,12 @@ class ColorJitter(ImageAugmentation):
     saturation, where gray = 0.2989 R + 0.587 G + 0.114 B.
 
     Args:
-        brightness: amount from 0 to 1.
-        contrast: amount from 0 to 1.
-        saturation: amount from 0 to 1.
+        brightness, contrast, saturation: amounts from 0 to 1.
         value_range: lowest and highest value; the lowest is black.
         seed: see `ImageAugmentation`.
     """
+
+    settings = ("brightness", "contrast", "saturation", "value_range")
 
     def __init__(
         self,
@@ -180,23 +184,13 @@ class ColorJitter(ImageAugmentation):
         )
         images = ops.cast(images, self.compute_dtype)
         for slot in range(3):
-            operation = order[:, slot]
-            factor = ops.take_along_axis(factors, operation[:, None], axis=1)
-            images = self._blend(images, operation, factor)
+            operation = order[:, slot, None]
+            factor = ops.take_along_axis(factors, operation, axis=1)
+            images = self._blend(images, operation[:, :, None, None], factor[:, :, None, None])
         return images
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "brightness": self.brightness,
-            "contrast": self.contrast,
-            "saturation": self.saturation,
-            "value_range": self.value_range,
-        }
 
     def _blend(self, images, operation, factor):
         low, high = self.value_range
-        operation, factor = operation[:, None, None, None], factor[:, :, None, None]
         gray = ops.matmul(images, np.array(GRAY_WEIGHTS, "float32")[:, None])
         mean_gray = ops.mean(gray, axis=(1, 2), keepdims=True)
         degenerate = ops.where(operation == CONTRAST, mean_gray, gray)
@@ -257,50 +251,35 @@ def build_augmentation(recipe: Recipe) -> AugmentationPipeline:
     return AugmentationPipeline(steps, seed=derived_seed(recipe.train.seed, "augmentation"))
 
 
-def sample_augmentation(recipe: Recipe, images: np.ndarray, num_draws: int) -> np.ndarray:
-    """Augment the same images several times, each time as in another epoch.
-
-    Args:
-        recipe: its augmentation and seed are used.
-        images: uint8 (num_images, height, width, 3).
-        num_draws: draws of each image.
-
-    Returns:
-        float32 (num_images, num_draws, height, width, 3), values from 0 to 255.
-    """
-    augmentation = build_augmentation(recipe)
-    draws = []
-    for epoch in range(num_draws):
-        augmentation.seek(epoch, 0)
-        draws.append(ops.convert_to_numpy(augmentation(images, training=True)))
-    return np.stack(draws, axis=1)
-
-
 def sample_examples(
     recipe: Recipe, images: np.ndarray, num_images: int, num_draws: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Some of the training images, drawn from the recipe's seed, and draws of their augmentation.
 
     Args:
-        recipe: see `sample_augmentation`.
-        images: all training images.
+        recipe: its augmentation and seed are used.
+        images: all training images, uint8 (num_images, height, width, 3).
         num_images: how many of them are drawn.
-        num_draws: draws of each.
+        num_draws: draws of each, as in so many epochs.
 
     Returns:
-        The images drawn, and what `sample_augmentation` gives for them.
+        The images drawn; and float32 (num_images, num_draws, height, width, 3), from 0 to 255.
     """
     order = random_stream(recipe.train.seed, "examples").permutation(len(images))
     originals = images[order[:num_images]]
-    return originals, sample_augmentation(recipe, originals, num_draws)
+    augmentation, draws = build_augmentation(recipe), []
+    for epoch in range(num_draws):
+        augmentation.seek(epoch, 0)
+        draws.append(ops.convert_to_numpy(augmentation(originals, training=True)))
+    return originals, np.stack(draws, axis=1)
 
 
-def image_keys(seed: int, epoch, positions):
+def image_keys(seed: int, epoch: Tensor, positions: Tensor) -> Tensor:
     """Keys of images, int32 like `positions`: no two of one (seed, epoch) are equal."""
     return mix(mix(mix(ops.zeros_like(positions), seed), epoch), positions)
 
 
-def mix(key, value):
+def mix(key: Tensor, value: Tensor) -> Tensor:
     """Fold an integer into int32 keys.
 
     A bijection of `value` for each key, and of the key for each value. The finalizer is `lowbias32`
@@ -313,12 +292,12 @@ def mix(key, value):
     return x ^ _shift_right(x, 16)
 
 
-def uniform(keys, index: int):
+def uniform(keys: Tensor, index: int) -> Tensor:
     """The `index`-th uniform draw of each key: float32 in [0, 1), multiples of 2**-24."""
     return ops.cast(_shift_right(mix(keys, index + 1), 8), "float32") * np.float32(2**-24)
 
 
-def integer(keys, index: int, stop: int):
+def integer(keys: Tensor, index: int, stop: int) -> Tensor:
     """The `index`-th uniform draw of each key from 0, ..., stop - 1, int32."""
     return ops.cast(ops.floor(uniform(keys, index) * stop), "int32")
 

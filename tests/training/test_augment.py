@@ -18,7 +18,7 @@ from kerascnn.training.augment import (
     image_keys,
     integer,
     mix,
-    sample_augmentation,
+    sample_examples,
     uniform,
 )
 
@@ -511,8 +511,7 @@ def test_recipe_seed_draws_the_augmentation():
 
 
 def test_samples_are_the_first_images_of_successive_epochs():
-    images = draw_images(3)
-    samples = sample_augmentation(AUGMENTED, images, num_draws=4)
+    images, samples = sample_examples(AUGMENTED, draw_images(9), num_images=3, num_draws=4)
     assert samples.shape == (3, 4, 6, 6, 3)
     augmentation = build_augmentation(AUGMENTED)
     for epoch in (0, 3):
@@ -614,6 +613,6 @@ def test_values_of_a_recipe_never_leave_the_range():
         {f"augmentation.{name}": 1.0 for name in ("brightness", "contrast", "saturation")}
     )
     images = np.concatenate([extreme_images(), draw_images(93, size=4)])
-    samples = sample_augmentation(recipe, images, num_draws=20)
+    _, samples = sample_examples(recipe, images, num_images=100, num_draws=20)
     assert samples.min() == 0
     assert samples.max() == 255
