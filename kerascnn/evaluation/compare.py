@@ -1,6 +1,6 @@
 """Two evaluated runs on the same test images: what differs, and whether chance would do as much."""
 
-from __future__ import annotations
+from dataclasses import asdict
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def compare(run_a: Run, run_b: Run) -> Comparison:
     """Compare the predictions of two runs by McNemar's exact test, overall and per class.
 
     Raises:
-        RunError: if a run was not evaluated, or they have not the same test images.
+        RunError: if a run was not evaluated, or their test images differ.
     """
     a, b = run_a.read_predictions(), run_b.read_predictions()
     names, others = (run.read_metrics().class_names for run in (run_a, run_b))
@@ -28,37 +28,30 @@ def compare(run_a: Run, run_b: Run) -> Comparison:
             "compare two runs of one data set."
         )
     predictions = a["predictions"], b["predictions"]
-    chosen = [labels == label for label in range(len(names))]
-    tests = [metrics.compare_paired(labels[of], *(p[of] for p in predictions)) for of in chosen]
-    adjusted = metrics.holm([test.p_value for test in tests])
-    overall, every = metrics.compare_paired(labels, *predictions), np.full(len(labels), True)
+    rows = []
+    for label, name in enumerate(names):
+        chosen = labels == label
+        rows.append(_compare(name, labels[chosen], *(given[chosen] for given in predictions)))
+    adjusted = metrics.holm([row.p_value for row in rows])
     return Comparison(
         a=run_a.name,
         b=run_b.name,
-        overall=_row("overall", labels, predictions, every, overall, overall.p_value),
+        overall=_compare("overall", labels, *predictions),
         per_class=[
-            _row(name, labels, predictions, *each)
-            for name, *each in zip(names, chosen, tests, adjusted, strict=True)
+            row.model_copy(update={"p_value": p_value, "exceeds_chance": p_value < SIGNIFICANCE})
+            for row, p_value in zip(rows, adjusted, strict=True)
         ],
     )
 
 
-def _row(
-    name: str,
-    labels: np.ndarray,
-    predictions: tuple[np.ndarray, np.ndarray],
-    chosen: np.ndarray,
-    test: metrics.PairedTest,
-    p_value: float,
+def _compare(
+    name: str, labels: np.ndarray, predictions_a: np.ndarray, predictions_b: np.ndarray
 ) -> ComparedClass:
-    a, b = (metrics.accuracy(labels[chosen], given[chosen]) for given in predictions)
+    test = metrics.compare_paired(labels, predictions_a, predictions_b)
     return ComparedClass(
         name=name,
-        a=a,
-        b=b,
-        difference=test.difference,
-        only_a=test.only_a,
-        only_b=test.only_b,
-        p_value=p_value,
-        exceeds_chance=p_value < SIGNIFICANCE,
+        a=metrics.accuracy(labels, predictions_a),
+        b=metrics.accuracy(labels, predictions_b),
+        **asdict(test),
+        exceeds_chance=test.p_value < SIGNIFICANCE,
     )

@@ -44,20 +44,19 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Counts, int64 (num_classes, num_classes); rows are true classes, columns predicted ones."""
-    cells = np.bincount(
-        labels.astype("int64") * num_classes + predictions, minlength=num_classes**2
-    )
+    pairs = labels.astype("int64") * num_classes + predictions
+    cells = np.bincount(pairs, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a share by Wilson's score (Wilson 1927); (0, 1) where there are no trials."""
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a share by Wilson's score (Wilson 1927); (0, 1) without trials."""
     if not trials:
         return 0.0, 1.0
     from scipy.stats import binomtest
 
-    interval = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    low, high = binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def per_class(
@@ -87,7 +86,8 @@ def per_class(
     return tuple(rows)
 
 
-class PairedTest(NamedTuple):
+@dataclass(frozen=True)
+class PairedTest:
     """Two classifiers on the same images.
 
     Attributes:
@@ -106,24 +106,26 @@ def compare_paired(
     labels: np.ndarray, predictions_a: np.ndarray, predictions_b: np.ndarray
 ) -> PairedTest:
     """Whether two classifiers differ on the same images: McNemar's exact test (McNemar 1947)."""
+    from scipy.stats import binomtest
+
     right_a, right_b = predictions_a == labels, predictions_b == labels
     only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
     difference = (only_b - only_a) / len(labels) if len(labels) else None
-    return PairedTest(difference, only_a, only_b, _sign_test(only_a, only_b))
+    one_only = only_a + only_b
+    p_value = float(binomtest(only_a, one_only).pvalue) if one_only else 1.0
+    return PairedTest(difference, only_a, only_b, p_value)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted for being many, by Holm's step-down method (Holm 1979), in their order."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = np.empty(len(p_values)), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, (len(p_values) - rank) * p_values[index])
-        adjusted[index] = min(1.0, highest)
+    order, adjusted = np.argsort(p_values, kind="stable"), np.empty(len(p_values))
+    raised = np.sort(p_values) * np.arange(len(p_values), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
     return adjusted.tolist()
 
 
 def describe_seeds(values: Sequence[float]) -> SeedSummary:
-    """What a value a seed comes to; see `SeedSummary`."""
+    """Values, one a seed, in short; see `SeedSummary`."""
     if not values:
         return SeedSummary()
     return SeedSummary(
@@ -137,7 +139,7 @@ def describe_seeds(values: Sequence[float]) -> SeedSummary:
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviation between runs that differ in their seed alone.
+    """How far runs that differ in their seed alone lie apart.
 
     Attributes:
         sd: standard deviation, pooled.
@@ -156,8 +158,7 @@ class Spread:
         """
         from scipy.stats import t
 
-        factor = math.sqrt(1 / num_runs + 1 / num_new)
-        return float(t.ppf(0.975, self.df)) * self.sd * factor
+        return float(t.ppf(0.975, self.df)) * self.sd * math.sqrt(1 / num_runs + 1 / num_new)
 
 
 def pooled_spread(groups: Sequence[Sequence[float]]) -> Spread | None:
@@ -249,14 +250,6 @@ def diagnose(
         return ()
     found = _diagnose_overfitting(history) or _diagnose_unfinished(history)
     return (found,) if found else ()
-
-
-def _sign_test(one: int, other: int) -> float:
-    if not one + other:
-        return 1.0
-    from scipy.stats import binomtest
-
-    return float(binomtest(one, one + other).pvalue)
 
 
 def _diagnose_collapse(confusion: np.ndarray, class_names: Sequence[str]) -> Collapse | None:

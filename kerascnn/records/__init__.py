@@ -10,14 +10,12 @@
 `--json` prints a record's `model_dump`, so a field here is a key there.
 """
 
-from __future__ import annotations
-
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
 
-class Record(BaseModel):
+class Record(BaseModel, Mapping):
     """Base of all records: frozen, and each field is checked when a record is made.
 
     A record can also be read like the dict that `--json` prints, as in version 0.1:
@@ -32,23 +30,7 @@ class Record(BaseModel):
         return self.model_dump(mode="json")[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
+        return iter(self.model_dump(mode="json"))
 
-    def __contains__(self, key: str) -> bool:
-        return key in self.keys()
-
-    def get(self, key: str, default: object = None) -> object:
-        """The value of a key, or the default where there is none."""
-        return self.model_dump(mode="json").get(key, default)
-
-    def keys(self) -> KeysView[str]:
-        """Names of the fields, as `--json` prints them."""
-        return self.model_dump(mode="json").keys()
-
-    def values(self) -> ValuesView[object]:
-        """Values of the fields, as `--json` prints them."""
-        return self.model_dump(mode="json").values()
-
-    def items(self) -> ItemsView[str, object]:
-        """Names and values of the fields, as `--json` prints them."""
-        return self.model_dump(mode="json").items()
+    def __len__(self) -> int:
+        return len(self.model_dump(mode="json"))

@@ -1,7 +1,5 @@
 """What a number is: its name, its unit, and how people write it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

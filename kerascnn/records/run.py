@@ -1,17 +1,9 @@
 """What a run leaves behind: its history, its environment, and how good its best model is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from kerascnn.records import Record
 
@@ -44,15 +36,8 @@ class History(Record):
     val_accuracy: tuple[float, ...] = ()
     seconds: tuple[float, ...] = ()
 
-    @model_validator(mode="after")
-    def _columns_are_of_one_length(self) -> History:
-        lengths = {name: len(getattr(self, name)) for name in type(self).model_fields}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"columns have the lengths {lengths}; expected the same length")
-        return self
-
     @classmethod
-    def of(cls, rows: Iterable[Epoch]) -> History:
+    def of(cls, rows: Iterable[Epoch]) -> Self:
         """The history of these epochs, in their order."""
         rows = tuple(rows)
         return cls(**{name: [getattr(row, name) for row in rows] for name in cls.model_fields})
@@ -64,18 +49,16 @@ class History(Record):
     @property
     def rows(self) -> tuple[Epoch, ...]:
         """The epochs one by one."""
-        names = Epoch.model_fields
-        columns = (getattr(self, name) for name in names)
+        columns = [getattr(self, name) for name in Epoch.model_fields]
         return tuple(
-            Epoch(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)
+            Epoch(**dict(zip(Epoch.model_fields, values, strict=True)))
+            for values in zip(*columns, strict=True)
         )
 
     @property
     def best_epoch(self) -> int | None:
         """The epoch of lowest validation loss, the first of several; None before any epoch."""
-        if not self.val_loss:
-            return None
-        return self.epoch[self.val_loss.index(min(self.val_loss))]
+        return self.epoch[self.val_loss.index(min(self.val_loss))] if self.val_loss else None
 
     @property
     def best_val_loss(self) -> float | None:
@@ -107,24 +90,14 @@ class Checkpoint(Record):
     dataset: str | None = None
     fast: bool = True
 
-    def after(self, epoch: Epoch, best: str | None) -> Checkpoint:
+    def after(self, epoch: Epoch, best: str | None) -> Self:
         """The checkpoint after one more epoch, with the model that is the best one by then."""
-        return self.model_copy(
-            update={
-                "history": (*self.history, epoch),
-                "best": best,
-                "best_before": self.best,
-            }
-        )
+        changed = {"history": (*self.history, epoch), "best": best, "best_before": self.best}
+        return self.model_copy(update=changed)
 
 
 class ConvertedFrom(Record):
-    """The file of weights that a run was made of.
-
-    Attributes:
-        file: its name.
-        sha256: its checksum.
-    """
+    """Name and checksum of the file of weights that a run was made of."""
 
     file: str
     sha256: str | None = None
@@ -136,12 +109,12 @@ class Environment(Record):
     Attributes:
         backend: `torch`, `jax` or `tensorflow`.
         device: `cpu`, or the name of the GPU.
-        threads: of the processor.
-        versions: package to version.
+        threads: how many compute.
+        versions: of packages, by their names.
         python, platform: such as `3.11.9` and `Linux x86_64`.
         fast_step: whether kerascnn's own training step was taken.
         num_parameters: weights of the network, also those that are not trained.
-        commit: of the package, where it is a git checkout.
+        commit: of the package, where it is a checkout of git.
         started: date and time, ISO 8601.
         wall_seconds: seconds of all epochs, once training is finished.
         converted_from: the file of weights that the run was made of.
@@ -161,7 +134,7 @@ class Environment(Record):
     commit: str | None = None
     converted_from: ConvertedFrom | None = None
     started: str | None = None
-    resumed: tuple[Environment, ...] = ()
+    resumed: tuple["Environment", ...] = ()
     wall_seconds: float | None = None
 
 
@@ -190,10 +163,9 @@ class ClassAccuracy(Record):
     """Test accuracy of one class.
 
     Attributes:
-        name: of the class.
-        accuracy: share of its images that are right; None where it has none.
+        name, count: of the class; how many images it has.
+        accuracy: share of them that are right; None where there are none.
         low, high: 95 % interval by Wilson's score (Wilson 1927).
-        count: images of the class.
         reported: what the study gave; None where it gave nothing.
     """
 
@@ -252,7 +224,6 @@ class Collapse(Record):
     Attributes:
         class_name: the class; `class` where it is dumped.
         share: of the images that are called so.
-        message: a sentence for people.
     """
 
     kind: Literal["collapsed"] = "collapsed"
@@ -267,7 +238,6 @@ class Overfitting(Record):
     Attributes:
         since_epoch: the best epoch.
         gap: validation loss less training loss at the end.
-        message: a sentence for people.
     """
 
     kind: Literal["overfitting"] = "overfitting"
@@ -277,18 +247,14 @@ class Overfitting(Record):
 
 
 class StillImproving(Record):
-    """The best epoch is among the last ones.
-
-    Attributes:
-        best_epoch: its number.
-        message: a sentence for people.
-    """
+    """The best epoch is among the last ones."""
 
     kind: Literal["still_improving"] = "still_improving"
     best_epoch: int
     message: str
 
 
+# Each with a message, a sentence for people.
 Diagnosis = Collapse | Overfitting | StillImproving
 
 
@@ -356,13 +322,7 @@ class ComparedClass(Record):
 
 
 class Comparison(Record):
-    """Two evaluated runs on the same test images.
-
-    Attributes:
-        a, b: names of the runs.
-        overall: all images.
-        per_class: in the order of the labels.
-    """
+    """Two evaluated runs, called `a` and `b`, on the same test images."""
 
     a: str
     b: str
@@ -374,10 +334,8 @@ class SeedSummary(Record):
     """A value over runs that differ in their seed; all None where there are no runs.
 
     Attributes:
-        mean: over seeds.
         sd: standard deviation; None for one seed.
         low, high: the range.
-        num_seeds: how many.
     """
 
     mean: float | None = None
