@@ -18,14 +18,12 @@ runs/adam-lr0.001-seed0-20261123-101500/
     find       which run is meant, which is the same as another, which goes on
 """
 
-from __future__ import annotations
-
-import csv
 import json
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +45,6 @@ from kerascnn.run.files import (
     write_whole,
 )
 
-PREDICTIONS = ("probabilities", "predictions", "labels")
 _RECIPE, _ENVIRONMENT, _HISTORY = "recipe.toml", "environment.json", "history.csv"
 _CHECKPOINT, _STAGED = "checkpoint.npz", "best.next.keras"
 _PREDICTIONS, _METRICS = "predictions.npz", "metrics.json"
@@ -163,7 +160,7 @@ class Run:
         Raises:
             RunError: if the file is missing or damaged.
         """
-        return self._read_record(_ENVIRONMENT, contents.read_environment)
+        return self._read_once(_ENVIRONMENT, contents.read_environment)
 
     def write_history(self, history: History) -> None:
         """Store a row an epoch; the columns are `HISTORY_COLUMNS`."""
@@ -175,7 +172,8 @@ class Run:
         Raises:
             RunError: if the file is damaged, or is not what the checkpoint says.
         """
-        history, checkpoint = self._read_history(), self.read_checkpoint()
+        history = self._read_once(_HISTORY, contents.read_history)
+        checkpoint = self.read_checkpoint()
         # Killed within an epoch's end, the history may lack the last row.
         if checkpoint and history.rows not in (checkpoint.history, checkpoint.history[:-1]):
             raise self._damaged(_HISTORY, "it is not what the checkpoint says")
@@ -209,10 +207,7 @@ class Run:
         Raises:
             RunError: if the file is damaged.
         """
-        try:
-            return read_once(contents.read_checkpoint, self.path / _CHECKPOINT)
-        except Exception as error:  # numpy and zipfile raise many kinds
-            raise self._damaged(_CHECKPOINT, error) from None
+        return self._read_once(_CHECKPOINT, contents.read_checkpoint)
 
     def read_arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the last checkpoint.
@@ -220,10 +215,7 @@ class Run:
         Raises:
             RunError: if the file is missing or damaged.
         """
-        try:
-            return load_arrays(self.path / _CHECKPOINT)
-        except Exception as error:
-            raise self._damaged(_CHECKPOINT, error) from None
+        return self._read(_CHECKPOINT, load_arrays)
 
     def settle(self) -> None:
         """Bring history and best model to where the checkpoint is, and clear away torn writes."""
@@ -258,14 +250,9 @@ class Run:
             RunError: if the run was not evaluated since its best model was last replaced, or the
                 file is damaged.
         """
-        try:
-            arrays = load_arrays(self.path / _PREDICTIONS, (*PREDICTIONS, "model"))
-            model = str(arrays.pop("model", ""))
-            arrays = {name: arrays[name] for name in PREDICTIONS}
-        except FileNotFoundError:
-            raise self._not_evaluated() from None
-        except Exception as error:
-            raise self._damaged(_PREDICTIONS, error) from None
+        if not (self.path / _PREDICTIONS).exists():
+            raise self._not_evaluated()
+        arrays, model = self._read(_PREDICTIONS, contents.read_predictions)
         if model and model != self.best_digest():
             raise self._not_evaluated()
         return arrays
@@ -282,7 +269,7 @@ class Run:
         """
         if not self.metrics_path.exists():
             raise self._not_evaluated()
-        return self._read_record(_METRICS, contents.read_evaluation)
+        return self._read_once(_METRICS, contents.read_evaluation)
 
     def read_activations(self, key: str) -> dict[str, np.ndarray]:
         """Arrays kept under a key by `write_activations`; empty where there are none.
@@ -292,16 +279,10 @@ class Run:
         Raises:
             RunError: if the file is damaged.
         """
-        path = self.path / _activations_name(key)
-        if not path.exists() or not self.best_path.exists():
+        name = _activations_name(key)
+        if not (self.path / name).exists() or not self.best_path.exists():
             return {}
-        try:
-            arrays = load_arrays(path)
-        except Exception as error:
-            raise RunError(
-                f"{path.name} of run '{self.name}' is damaged ({reason(error)}). Remove '{path}', "
-                "and it is measured again."
-            ) from None
+        arrays = self._read(name, load_arrays)
         return arrays if str(arrays.pop("model", "")) == self.best_digest() else {}
 
     def write_activations(self, key: str, arrays: dict[str, np.ndarray]) -> None:
@@ -345,36 +326,34 @@ class Run:
             return measured is None or measured == self.best_digest()
         return True
 
-    def _read_history(self) -> History:
-        try:
-            return read_once(contents.read_history, self.path / _HISTORY)
-        except FileNotFoundError:
-            return History()
-        except (OSError, ValueError, csv.Error) as error:
-            raise self._damaged(_HISTORY, error) from None
-
     def _not_evaluated(self) -> RunError:
         return RunError(
             f"Run '{self.name}' was not evaluated yet: `kerascnn evaluate {self.path}` does it."
         )
 
-    def _damaged(self, file_name: str, why: object) -> RunError:
-        message = f"{file_name} of run '{self.name}' is damaged ({reason(why)})."
-        if file_name in (_PREDICTIONS, _METRICS):
+    def _damaged(self, name: str, why: object) -> RunError:
+        path = self.path / name
+        message = f"{path.name} of run '{self.name}' is damaged ({reason(why)})."
+        if name in (_PREDICTIONS, _METRICS):
             message += f" `kerascnn evaluate {self.path}` writes it anew."
-        if file_name == _HISTORY and (self.path / _CHECKPOINT).exists():
+        if name == _HISTORY and (self.path / _CHECKPOINT).exists():
             message += f" `kerascnn resume {self.path}` writes it anew."
+        if path.parent.name == "activations":
+            message += f" Remove '{path}', and it is measured again."
         return RunError(message)
 
     def _write_record(self, name: str, record: Record, exclude_unset: bool = False) -> None:
         content = record.model_dump(mode="json", exclude_unset=exclude_unset)
         self._write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
-    def _read_record(self, name: str, read: Callable[[Path], Content]) -> Content:
+    def _read(self, name: str, read: Callable[[Path], Content]) -> Content:
         try:
-            return read_once(read, self.path / name)
-        except (OSError, ValueError) as error:
+            return read(self.path / name)
+        except Exception as error:  # numpy and zipfile raise many kinds
             raise self._damaged(name, error) from None
+
+    def _read_once(self, name: str, read: Callable[[Path], Content]) -> Content:
+        return self._read(name, partial(read_once, read))
 
     def _write_text(self, name: str, text: str) -> None:
         self._write(name, lambda path: path.write_text(text, "utf-8"))

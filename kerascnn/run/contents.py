@@ -4,16 +4,17 @@ They are functions and not one with a parameter, because `files.read_once` keeps
 the function that read it.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from pathlib import Path
+
+import numpy as np
 
 from kerascnn.records.run import Checkpoint, Environment, Epoch, Evaluation, History
 from kerascnn.run.files import load_arrays
 
 HISTORY_COLUMNS = tuple(Epoch.model_fields)
+PREDICTIONS = ("probabilities", "predictions", "labels")
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
@@ -35,12 +36,20 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 def read_history(path: Path) -> History:
-    """`history.csv`."""
+    """`history.csv`; empty where there is no such file."""
+    if not path.exists():
+        return History()
     header, *lines = list(csv.reader(io.StringIO(path.read_text("utf-8")))) or [[]]
     if tuple(header) != HISTORY_COLUMNS:
         raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
     rows = (dict(zip(HISTORY_COLUMNS, map(float, line), strict=True)) for line in lines)
     return History.of(Epoch(**row) for row in rows)
+
+
+def read_predictions(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of `predictions.npz`, and the checksum of the model that predicted, if known."""
+    arrays = load_arrays(path, (*PREDICTIONS, "model"))
+    return {name: arrays[name] for name in PREDICTIONS}, str(arrays.get("model", ""))
 
 
 def history_to_csv(history: History) -> str:

@@ -1,7 +1,5 @@
 """Files of a run: written whole or not at all, read once, locked while a run trains."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import os
@@ -10,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 from zipfile import is_zipfile
 
 import numpy as np
@@ -76,8 +74,13 @@ def load_arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, n
         OSError, ValueError, and what numpy and zipfile raise, if the file is damaged.
     """
     # numpy leaves a file open that it opened and cannot read.
-    with path.open("rb") as file, _open_npz(file) as stored:
-        return {name: stored[name] for name in names or stored if name in stored}
+    with path.open("rb") as file:
+        if not is_zipfile(file):
+            raise ValueError("it is no .npz file")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as stored:
+            check_sizes(stored.zip.infolist())
+            return {name: stored[name] for name in names or stored if name in stored}
 
 
 def sha256(path: Path) -> str:
@@ -136,13 +139,3 @@ def _state_of(path: Path) -> tuple[int, ...] | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _open_npz(file: BinaryIO):
-    """Arrays of numbers in an open .npz file, none of which unfolds to far more than is stored."""
-    if not is_zipfile(file):
-        raise ValueError("it is no .npz file")
-    file.seek(0)
-    stored = np.load(file, allow_pickle=False)
-    check_sizes(stored.zip.infolist())
-    return stored

@@ -1,12 +1,10 @@
 """Which run is meant, which is the same as another, which is finished, and which goes on."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -106,7 +104,7 @@ def find_same(runs_dir: str | Path, wanted: Recipe) -> Run | None:
     That is the last finished run of just this recipe and seed, else the last that can go on. What
     it is called does not matter; damaged runs and converted weights do not count.
     """
-    same = _find_alike(runs_dir, wanted)
+    same = _find_usable(runs_dir, lambda recipe: trains_as(recipe, wanted))
     finished = [run for run in same if is_finished(run)]
     return (finished or same or [None])[-1]
 
@@ -117,9 +115,10 @@ def find_begun(runs_dir: str | Path, wanted: Recipe) -> Run | None:
     Raises:
         RunError: if the last run of this name and seed is half done with other settings.
     """
-    if same := _find_alike(runs_dir, wanted):
+    if same := _find_usable(runs_dir, lambda recipe: trains_as(recipe, wanted)):
         return same[-1]
-    called_so = [run for run in list_runs(runs_dir) if _is_called(run, wanted) and _is_usable(run)]
+    key = wanted.name, wanted.train.seed
+    called_so = _find_usable(runs_dir, lambda recipe: (recipe.name, recipe.train.seed) == key)
     if not called_so or called_so[-1].status == "finished":
         return None
     last = called_so[-1]
@@ -170,24 +169,9 @@ def _made_at(recipe_path: Path) -> tuple[str, int, float]:
     return found[1], int(found[2] or 1), written
 
 
-def _find_alike(runs_dir: str | Path, wanted: Recipe) -> list[Run]:
-    """Runs of just this recipe and seed that are finished or can go on, the oldest first."""
-    return [run for run in list_runs(runs_dir) if _trains(run, wanted) and _is_usable(run)]
-
-
-def _trains(run: Run, wanted: Recipe) -> bool:
-    try:
-        return trains_as(run.recipe, wanted) and run.converted_from is None
-    except RunError:
-        return False
-
-
-def _is_called(run: Run, wanted: Recipe) -> bool:
-    try:
-        recipe, _ = run.recipe, run.status
-    except RunError:
-        return False
-    return (recipe.name, recipe.train.seed) == (wanted.name, wanted.train.seed)
+def _find_usable(runs_dir: str | Path, fits: Callable[[Recipe], bool]) -> list[Run]:
+    """Runs of recipes that fit, trained here, that are finished or can go on; the oldest first."""
+    return [run for run in list_runs(runs_dir) if _is_usable(run, fits)]
 
 
 def _damage(run: Run) -> str:
@@ -198,13 +182,12 @@ def _damage(run: Run) -> str:
     return ""
 
 
-def _is_usable(run: Run) -> bool:
-    """Whether a run is finished or can go on."""
+def _is_usable(run: Run, fits: Callable[[Recipe], bool]) -> bool:
     try:
-        if is_finished(run):
-            return True
+        if not fits(run.recipe) or run.converted_from is not None:
+            return False
         if run.status in ("trained", "finished"):
-            return run.best_path.exists()
+            return is_finished(run) or run.best_path.exists()
         return run.read_checkpoint() is not None
     except RunError:
         return False
