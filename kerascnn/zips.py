@@ -1,7 +1,5 @@
 """What a zip file from elsewhere may hold: plain names, and sizes in proportion to the file."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Iterable
 

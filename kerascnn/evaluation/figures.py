@@ -1,7 +1,5 @@
 """The figures of an evaluated run, drawn from what is stored."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -4,8 +4,6 @@ Arrays in, numbers out. `labels` and `predictions` are integers (num_images,); a
 fractions from 0 to 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

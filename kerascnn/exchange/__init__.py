@@ -10,8 +10,6 @@ and predict badly.
     onnx      the network as an ONNX file
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The network of a recipe as a plain PyTorch module, and the script that loads its weights."""
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
 from pathlib import Path

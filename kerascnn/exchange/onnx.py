@@ -1,7 +1,5 @@
 """A network as an ONNX file."""
 
-from __future__ import annotations
-
 import importlib.util
 import logging
 import warnings
@@ -16,6 +14,7 @@ from kerascnn.errors import ExchangeError
 
 
 def require_onnx() -> None:
+    """Refuse with what to install where ONNX cannot be written."""
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise ExchangeError(
@@ -35,6 +34,7 @@ class _OfPixels(nn.Module):
 
 
 def save_onnx(network: nn.Sequential, image_shape: tuple[int, int, int], path: Path) -> None:
+    """Write a network, with the input of the Keras model, as an ONNX file."""
     with _quiet():
         torch.onnx.export(
             _OfPixels(network).eval(),

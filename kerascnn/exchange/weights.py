@@ -1,7 +1,5 @@
 """Numbers of a `state_dict` and of a Keras model: which belong together, and how each lies."""
 
-from __future__ import annotations
-
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,7 @@ from kerascnn.zips import check_sizes
 
 # Where a checkpoint keeps the state_dict.
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
-# What a layer's variables are called in PyTorch.
-WEIGHTED = {"weight": "kernel", "bias": "bias"}
+# What PyTorch calls the variables of a batch normalization.
 NORMALIZED = {
     "weight": "gamma",
     "bias": "beta",
@@ -32,16 +29,20 @@ class Parameter:
 
     Attributes:
         variable: of the Keras layer.
-        shape: in PyTorch.
         extent: of a kernel: channels, height and width of what it is applied to.
     """
 
     variable: keras.Variable
-    shape: tuple[int, ...]
     extent: tuple[int, int, int] | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape in PyTorch: filters or units first, channels before places."""
+        shape = tuple(self.variable.shape)
+        return (shape[-1], *self.extent) if len(shape) == 4 else shape[::-1]
+
     def to_torch(self) -> torch.Tensor:
-        """The numbers as PyTorch keeps them: filters or units first, channels before places."""
+        """The numbers as PyTorch keeps them."""
         array = keras.ops.convert_to_numpy(self.variable)
         if self.extent:
             channels, height, width = self.extent
@@ -61,25 +62,20 @@ def _parameters_of(model: keras.Model) -> dict[str, dict[str, dict[str, Paramete
     before = model.get_layer("flatten").input.shape[1:]
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            height, width, channels, filters = layer.kernel.shape
-            extent = (channels, height, width)
-            kernel = Parameter(layer.kernel, (filters, *extent), extent)
-            found[CONVOLUTION][layer.name] = {"weight": kernel, "bias": _vector(layer.bias)}
+            height, width, channels, _ = layer.kernel.shape
+            kernel = Parameter(layer.kernel, (channels, height, width))
+            found[CONVOLUTION][layer.name] = {"weight": kernel, "bias": Parameter(layer.bias)}
         elif isinstance(layer, keras.layers.Dense):
             # Keras flattens places first and channels last, PyTorch the other way round.
             height, width, channels = before
-            kernel = Parameter(layer.kernel, layer.kernel.shape[::-1], (channels, height, width))
-            found[DENSE][layer.name] = {"weight": kernel, "bias": _vector(layer.bias)}
+            kernel = Parameter(layer.kernel, (channels, height, width))
+            found[DENSE][layer.name] = {"weight": kernel, "bias": Parameter(layer.bias)}
             before = (1, 1, layer.units)
         elif isinstance(layer, keras.layers.BatchNormalization):
             found[NORMALIZATION][layer.name] = {
-                name: _vector(getattr(layer, own)) for name, own in NORMALIZED.items()
+                name: Parameter(getattr(layer, own)) for name, own in NORMALIZED.items()
             }
     return found
-
-
-def _vector(variable: keras.Variable) -> Parameter:
-    return Parameter(variable, tuple(variable.shape))
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
@@ -100,10 +96,9 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
             f"'{path}' is no file of weights alone ({_reason(error)}); write one with "
             "`torch.save(network.state_dict(), 'weights.pt')`."
         ) from None
-    for key in CHECKPOINT_KEYS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
+    if isinstance(content, dict):
+        inner = (content[key] for key in CHECKPOINT_KEYS if isinstance(content.get(key), dict))
+        content = next(inner, content)
     if not isinstance(content, dict) or not content:
         raise ExchangeError(f"'{path}' holds no state_dict but a {type(content).__name__}.")
     strange = [key for key, value in content.items() if not isinstance(value, torch.Tensor)]
@@ -166,7 +161,7 @@ def _modules_of(state: dict[str, torch.Tensor], path: Path) -> dict[str, dict[st
 def _kind_of(name: str, tensors: dict[str, torch.Tensor], path: Path) -> str:
     ranks = {4: CONVOLUTION, 2: DENSE}
     rank = tensors["weight"].ndim if "weight" in tensors else None
-    if rank in ranks and not set(tensors) - set(WEIGHTED):
+    if rank in ranks and not set(tensors) - {"weight", "bias"}:
         return ranks[rank]
     if "running_mean" in tensors and not set(tensors) - set(NORMALIZED):
         return NORMALIZATION

@@ -1,7 +1,5 @@
 """The study's network as a functional Keras model, with PyTorch's initial weights and constants."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from keras import layers

@@ -3,8 +3,6 @@
 Keras has no public way to these. What is private to Keras there is read in this file alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import keras

@@ -5,8 +5,6 @@ walk its graph of calls. What is private to Keras is read in `call_of`, `_graph_
 `_outputs_by_name`, and nowhere else in this file.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import keras
@@ -36,11 +34,6 @@ def call_of(output: keras.KerasTensor) -> Call:
     operation, number, _ = output._keras_history
     node = operation._inbound_nodes[number]
     return Call(operation, node.input_tensors, node.arguments.args, node.arguments.kwargs)
-
-
-def layers_of(model: keras.Model) -> dict[str, keras.Operation]:
-    """Layers and other operations of a model by name, in the order of the graph, inputs first."""
-    return {operation.name: operation for operation in _graph_of(model).operations}
 
 
 def describe_layers(model: keras.Model) -> list[tuple[str, tuple]]:
@@ -136,20 +129,20 @@ def find_tap(model: keras.Model, tap: str = "relu") -> str:
     Raises:
         ModelError: if there is no such layer before the next convolution.
     """
-    names, found = list(layers_of(model)), list(layers_of(model).values())
-    start = next((i for i, layer in enumerate(found) if isinstance(layer, layers.Conv2D)), None)
-    if start is None:
-        raise ModelError(f"The model has no Conv2D; name a layer: {', '.join(names)}.")
-    if tap == "conv" or (tap == "relu" and _is_activated(found[start])):
-        return names[start]
-    for name, layer in zip(names[start + 1 :], found[start + 1 :], strict=True):
-        if isinstance(layer, layers.Conv2D):
-            break
-        if _is_tap(layer, tap):
-            return name
+    found = _graph_of(model).operations  # inputs first
+    names = ", ".join(operation.name for operation in found)
+    convolutions = [place for place, each in enumerate(found) if isinstance(each, layers.Conv2D)]
+    if not convolutions:
+        raise ModelError(f"The model has no Conv2D; name a layer: {names}.")
+    start, stop = (*convolutions, None)[:2]
+    first = found[start]
+    if tap == "conv" or (tap == "relu" and _is_activated(first)):
+        return first.name
+    for operation in found[start + 1 : stop]:
+        if _is_tap(operation, tap):
+            return operation.name
     raise ModelError(
-        f"No {tap} follows the first convolution '{names[start]}'; name a layer: "
-        f"{', '.join(names)}."
+        f"No {tap} follows the first convolution '{first.name}'; name a layer: {names}."
     )
 
 
@@ -167,7 +160,7 @@ def effective_kernels(model: keras.Model, layer: str) -> np.ndarray | None:
     while True:
         operation, inputs, _, _ = call_of(tensor)
         if isinstance(operation, layers.Conv2D):
-            kernel = keras.ops.convert_to_numpy(operation.kernel)
+            kernel = ops.convert_to_numpy(operation.kernel)
             return np.asarray(kernel * scale, "float32")
         if isinstance(operation, layers.BatchNormalization):
             scale = scale * _scale_of(operation)
@@ -183,8 +176,8 @@ def _mixes_filters(operation: keras.Operation) -> bool:
 
 
 def _scale_of(layer: layers.BatchNormalization) -> np.ndarray:
-    variance = keras.ops.convert_to_numpy(layer.moving_variance)
-    gamma = keras.ops.convert_to_numpy(layer.gamma) if layer.scale else 1.0
+    variance = ops.convert_to_numpy(layer.moving_variance)
+    gamma = ops.convert_to_numpy(layer.gamma) if layer.scale else 1.0
     return gamma / np.sqrt(variance + layer.epsilon)
 
 

@@ -16,12 +16,18 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kerascnn.errors import ModelError
 from kerascnn.zips import check_sizes, is_plain, most_bytes, quote
 
+if TYPE_CHECKING:
+    import h5py
+    import keras
+
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 ASSETS = "assets/"
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MEMBERS = (METADATA, CONFIG, WEIGHTS)
 # Members of an archive, and their bytes in all but the weights; Keras's largest has 2 MiB.
 MOST_MEMBERS = 1000
@@ -36,7 +42,7 @@ HDF5_FILTERS = (1, 2, 3, 32000)
 DEFAULT_SIDE = 224
 
 
-def load_model(path: Path, called: str | None = None):
+def load_model(path: Path, called: str | None = None) -> keras.Model:
     """The model of a `.keras` file, checked and in Keras's safe mode, without its optimizer.
 
     Args:
@@ -67,7 +73,7 @@ def load_model(path: Path, called: str | None = None):
         raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
 
 
-def input_shape(model) -> tuple[int, int, int]:
+def input_shape(model: keras.Model) -> tuple[int, int, int]:
     """Height, width and channels of the pictures that a model takes.
 
     Raises:
@@ -90,7 +96,7 @@ def input_shape(model) -> tuple[int, int, int]:
     return height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
 
 
-def takes_channels_first(model) -> bool:
+def takes_channels_first(model: keras.Model) -> bool:
     """Whether the pictures that a model takes have their channels before height and width."""
     shape = model.inputs[0].shape
     return shape[1] in (1, 3) and shape[3] not in (1, 3)
@@ -136,10 +142,7 @@ def _check_members(members: list[zipfile.ZipInfo], archive_bytes: int) -> None:
             raise ValueError(f"its {name} is a link to another file")
         if member.filename not in MEMBERS and not member.filename.startswith(ASSETS):
             raise ValueError(f"it holds {name}, which `model.save` does not write")
-        if member.flag_bits & 1 or member.compress_type not in (
-            zipfile.ZIP_STORED,
-            zipfile.ZIP_DEFLATED,
-        ):
+        if member.flag_bits & 1 or member.compress_type not in COMPRESSIONS:
             raise ValueError(f"its {name} is encrypted or compressed in an unusual way")
     if len(set(names)) < len(names):
         raise ValueError("it holds two files of the same name")
@@ -161,10 +164,10 @@ def _check_weights(content: bytes) -> int:
     """The number of values in the weights, which are plain arrays of this file."""
     import h5py
 
-    total, declared, seen = 0, 0, set()
+    total, declared = 0, 0
     with h5py.File(io.BytesIO(content), "r") as file:
-        for name, dataset in _walk(file, seen):
-            _check_dataset(h5py, name, dataset)
+        for name, dataset in _walk(file):
+            _check_dataset(quote(name), dataset)
             total += math.prod(dataset.shape)
             declared += math.prod(dataset.shape) * dataset.dtype.itemsize
     if declared > most_bytes(len(content)):
@@ -172,11 +175,11 @@ def _check_weights(content: bytes) -> int:
     return total
 
 
-def _walk(group, seen: set) -> Iterator[tuple[str, object]]:
-    """Names and arrays under a group, without following a link out of it, each once."""
+def _walk(file: h5py.File) -> Iterator[tuple[str, object]]:
+    """Names and arrays of a file, without following a link out of it, each once."""
     import h5py
 
-    groups = [("", group)]
+    groups, seen = [("", file)], set()
     while groups:
         place, group = groups.pop()
         for key in group:
@@ -196,8 +199,9 @@ def _walk(group, seen: set) -> Iterator[tuple[str, object]]:
                 yield name, child
 
 
-def _check_dataset(h5py, name: str, dataset) -> None:
-    name = quote(name)
+def _check_dataset(name: str, dataset: object) -> None:
+    import h5py
+
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"its weights {name} are no array")
     if dataset.external or dataset.is_virtual:

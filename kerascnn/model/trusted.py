@@ -14,8 +14,6 @@ only if it is one of these very objects:
 The functions of `keras.applications` themselves do not pass: they download weights.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType

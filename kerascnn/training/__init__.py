@@ -1,7 +1,5 @@
 """Train a recipe: compile, fit, and keep the epoch of lowest validation loss."""
 
-from __future__ import annotations
-
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from kerascnn.backend import describe_backend
+from kerascnn.backend import describe_backend, require_backend
 from kerascnn.data import Dataset, load_dataset, split_validation
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
 from kerascnn.model.build import compile_model
@@ -57,7 +55,7 @@ def train(
         TrainingError: if the loss is not finite; the run holds the epochs until then.
         TrainingInterrupted: a KeyboardInterrupt with the run, which holds the epochs until then.
     """
-    describe_backend()
+    require_backend()
     dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
     model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
     run = create_run(recipe, runs_dir)
@@ -94,7 +92,7 @@ def resume(
         DatasetError: if the data set cannot be loaded, or is another one than the run's.
         TrainingError, TrainingInterrupted: as for `train`.
     """
-    describe_backend()
+    require_backend()
     with run.locked():
         run.settle()
         checkpoint, recipe = _checkpoint_of(run), run.recipe

@@ -1,7 +1,5 @@
 """Batches of training images; their order and their augmentation depend on the seed alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import keras

@@ -1,7 +1,5 @@
 """What happens beside the steps: epochs of data, a check of the loss, the files of the run."""
 
-from __future__ import annotations
-
 import math
 import time
 

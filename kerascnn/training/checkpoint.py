@@ -4,8 +4,6 @@ The order of the images, their augmentation and dropout are drawn from the seed,
 variables of the model; nothing else has a state.
 """
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 

@@ -4,8 +4,6 @@ A fast step takes its place behind Keras's own seam, `train_function` and `test_
 `fit`, callbacks, metrics, saving and the optimizer's state work as ever.
 """
 
-from __future__ import annotations
-
 import keras
 
 from kerascnn.backend import keep_freed_memory

@@ -1,7 +1,5 @@
 """Which models a fast step can train, and their layers in order, whatever the backend."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

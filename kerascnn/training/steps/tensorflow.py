@@ -7,8 +7,6 @@ layer with an unusual setting is called as Keras calls it; a model, an optimizer
 could come out differently here is left to Keras altogether.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import keras

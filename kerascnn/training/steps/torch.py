@@ -7,8 +7,6 @@ variables. A known layer with an unusual setting is called as Keras calls it; a 
 or a batch that could come out differently here is left to Keras altogether.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 
