@@ -96,10 +96,11 @@ def network_of(run: Run, model: keras.Model) -> nn.Sequential:
     """The PyTorch module with the weights of the run's model."""
     network = build_network(run.recipe, model.input_shape[1:], model.output_shape[-1])
     state = network.state_dict()
-    own = state_of(model)
-    tracked = {key for key in state if key.endswith("num_batches_tracked")}
-    shapes = {key: tensor.shape for key, tensor in own.items()}
-    if shapes != {key: state[key].shape for key in state.keys() - tracked}:
-        raise ExchangeError(f"best.keras of run '{run.name}' is not the network of its recipe.")
-    network.load_state_dict(state | own)
+    tracked = {key: state[key] for key in state if key.endswith("num_batches_tracked")}
+    try:
+        network.load_state_dict(tracked | state_of(model))
+    except RuntimeError:  # by torch, where names or shapes differ
+        raise ExchangeError(
+            f"best.keras of run '{run.name}' is not the network of its recipe."
+        ) from None
     return network.eval()

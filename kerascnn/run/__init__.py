@@ -53,14 +53,25 @@ _PREDICTIONS, _METRICS = "predictions.npz", "metrics.json"
 class Run:
     """One run directory.
 
-    What is read from it is kept until the file changes, so that asking twice costs nothing.
+    What is read from it is kept until the file changes, so that asking twice costs nothing. Where
+    a file is missing or damaged, or cannot be written, that is a RunError.
 
     Args:
         path: the directory; it holds a `recipe.toml`.
+
+    Attributes:
+        best_path: the model at the lowest validation loss.
+        metrics_path: what `evaluate` measured.
+        figures_path: directory of the figures.
+        page_path: the run as one HTML page.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.best_path = self.path / "best.keras"
+        self.metrics_path = self.path / _METRICS
+        self.figures_path = self.path / "figures"
+        self.page_path = self.path / "page.html"
 
     def __repr__(self) -> str:
         return f"Run('{self.path}')"
@@ -71,32 +82,8 @@ class Run:
         return self.path.resolve().name
 
     @property
-    def best_path(self) -> Path:
-        """The model at the lowest validation loss."""
-        return self.path / "best.keras"
-
-    @property
-    def metrics_path(self) -> Path:
-        """What `evaluate` measured."""
-        return self.path / _METRICS
-
-    @property
-    def figures_path(self) -> Path:
-        """Directory of the figures."""
-        return self.path / "figures"
-
-    @property
-    def page_path(self) -> Path:
-        """The run as one HTML page."""
-        return self.path / "page.html"
-
-    @property
     def recipe(self) -> Recipe:
-        """The resolved recipe.
-
-        Raises:
-            RunError: if it is missing or damaged.
-        """
+        """The resolved recipe."""
         try:
             return read_once(load_recipe, self.path / _RECIPE)
         except RecipeError as error:
@@ -131,12 +118,8 @@ class Run:
         found: dict[str, object] = {"run": self.name}
         try:
             recipe = self.recipe
-            found |= {
-                "recipe": recipe.name,
-                "dataset": recipe.data.dataset,
-                "seed": recipe.train.seed,
-            }
-            found["status"] = self.status
+            found |= {"recipe": recipe.name, "dataset": recipe.data.dataset}
+            found |= {"seed": recipe.train.seed, "status": self.status}
             history = self.read_history()
             found |= {"best_epoch": history.best_epoch, "best_val_loss": history.best_val_loss}
             if self._is_measured():
@@ -155,11 +138,7 @@ class Run:
         self._write_record(_ENVIRONMENT, environment, exclude_unset=True)
 
     def read_environment(self) -> Environment:
-        """Where and with what the run was made.
-
-        Raises:
-            RunError: if the file is missing or damaged.
-        """
+        """Where and with what the run was made."""
         return self._read_once(_ENVIRONMENT, contents.read_environment)
 
     def write_history(self, history: History) -> None:
@@ -167,11 +146,7 @@ class Run:
         self._write_text(_HISTORY, contents.history_to_csv(history))
 
     def read_history(self) -> History:
-        """All epochs so far; empty before the end of the first.
-
-        Raises:
-            RunError: if the file is damaged, or is not what the checkpoint says.
-        """
+        """All epochs so far; empty before the end of the first."""
         history = self._read_once(_HISTORY, contents.read_history)
         checkpoint = self.read_checkpoint()
         # Killed within an epoch's end, the history may lack the last row.
@@ -202,19 +177,11 @@ class Run:
         self.settle()
 
     def read_checkpoint(self) -> Checkpoint | None:
-        """How far training was at the end of the last epoch; None before training began.
-
-        Raises:
-            RunError: if the file is damaged.
-        """
+        """How far training was at the end of the last epoch; None before training began."""
         return self._read_once(_CHECKPOINT, contents.read_checkpoint)
 
     def read_arrays(self) -> dict[str, np.ndarray]:
-        """The arrays of the last checkpoint.
-
-        Raises:
-            RunError: if the file is missing or damaged.
-        """
+        """The arrays of the last checkpoint."""
         return self._read(_CHECKPOINT, load_arrays)
 
     def settle(self) -> None:
@@ -231,11 +198,7 @@ class Run:
             self.write_history(History.of(checkpoint.history))
 
     def locked(self) -> AbstractContextManager:
-        """A lock on the run for one that trains; it goes with the process that holds it.
-
-        Raises:
-            RunError: if another process trains the run, or the directory cannot be written.
-        """
+        """A lock on the run for one that trains it; see `files.lock`."""
         return lock(self.path, self.name)
 
     def write_predictions(self, **arrays: np.ndarray) -> None:
@@ -247,8 +210,7 @@ class Run:
         """Arrays over the test images: `probabilities`, `predictions`, `labels`.
 
         Raises:
-            RunError: if the run was not evaluated since its best model was last replaced, or the
-                file is damaged.
+            RunError: also if the run was not evaluated since its best model was last replaced.
         """
         if not (self.path / _PREDICTIONS).exists():
             raise self._not_evaluated()
@@ -262,11 +224,7 @@ class Run:
         self._write_record(_METRICS, evaluation)
 
     def read_metrics(self) -> Evaluation:
-        """What `evaluate` measured.
-
-        Raises:
-            RunError: if the run was not evaluated, or the file is damaged.
-        """
+        """What `evaluate` measured."""
         if not self.metrics_path.exists():
             raise self._not_evaluated()
         return self._read_once(_METRICS, contents.read_evaluation)
@@ -275,9 +233,6 @@ class Run:
         """Arrays kept under a key by `write_activations`; empty where there are none.
 
         What was measured on another `best.keras` than the one that is there does not count.
-
-        Raises:
-            RunError: if the file is damaged.
         """
         name = _activations_name(key)
         if not (self.path / name).exists() or not self.best_path.exists():
@@ -298,11 +253,7 @@ class Run:
         )
 
     def verified_best(self) -> Path:
-        """Path of the best model, once its checksum is sure to be right.
-
-        Raises:
-            RunError: if there is no best model yet, or its file is damaged.
-        """
+        """Path of the best model, once its checksum is sure to be right."""
         if not self.best_path.is_file():
             raise RunError(
                 f"Run '{self.name}' has no best.keras: {self.status}; `kerascnn runs` lists others."

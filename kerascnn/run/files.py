@@ -5,8 +5,8 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 from zipfile import is_zipfile
@@ -43,15 +43,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def read_once(read: Callable[[Path], Content], path: Path, *others: Path) -> Content:
-    """What `read` makes of a file, kept until the file changes.
-
-    Args:
-        read: called with the path; gives what nobody can change.
-        path: of the file.
-        others: further files that `read` looks at.
-    """
-    return _read(read, path, tuple(_state_of(each) for each in (path, *others)))
+def read_once(read: Callable[[Path], Content], path: Path) -> Content:
+    """What `read` makes of a file, which nobody can change; kept until the file changes."""
+    return _read(read, path, _state_of(path))
 
 
 def file_name(name: str) -> str:
@@ -102,28 +96,22 @@ def reason(error: object) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
-@contextmanager
-def lock(directory: Path, name: str) -> Iterator[None]:
+def lock(directory: Path, name: str) -> AbstractContextManager:
     """Lock the directory of a run, called `name` in errors; the lock goes with the process.
 
     Raises:
         RunError: if another process holds the lock, or the directory cannot be written.
     """
-    held = FileLock(directory / ".lock", timeout=0)
     try:
-        held.acquire()
+        return FileLock(directory / ".lock", timeout=0).acquire()
     except Timeout:
         raise RunError(f"Run '{name}' is being trained by another process.") from None
     except OSError as error:
         raise not_writable(directory, error) from None
-    try:
-        yield
-    finally:
-        held.release()
 
 
 @functools.lru_cache(maxsize=10_000)
-def _read(read: Callable[[Path], Content], path: Path, states: tuple) -> Content:
+def _read(read: Callable[[Path], Content], path: Path, state: tuple[int, ...] | None) -> Content:
     return read(path)
 
 
