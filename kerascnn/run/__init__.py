@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -245,12 +246,10 @@ class Run:
         packed = arrays | {"model": np.array(self.best_digest())}
         self._write(_activations_name(key), lambda path: np.savez(path, **packed))
 
-    def write_figure(self, name: str, figure) -> Path:
+    def write_figure(self, name: str, figure: Any) -> Path:
         """Store a matplotlib Figure as `figures/NAME.png`, see `files.file_name`."""
-        return self._write(
-            f"figures/{file_name(name)}.png",
-            lambda path: figure.savefig(path, dpi=150, format="png"),
-        )
+        place = f"figures/{file_name(name)}.png"
+        return self._write(place, lambda path: figure.savefig(path, dpi=150, format="png"))
 
     def verified_best(self) -> Path:
         """Path of the best model, once its checksum is sure to be right."""

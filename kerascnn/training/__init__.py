@@ -18,7 +18,7 @@ from kerascnn.run import Run
 from kerascnn.run.find import create_run
 from kerascnn.training.augment import build_augmentation
 from kerascnn.training.batches import TrainingBatches
-from kerascnn.training.callbacks import EpochOfBatches, FiniteLoss, KeepRun
+from kerascnn.training.callbacks import FiniteLoss, KeepRun
 from kerascnn.training.checkpoint import restore
 from kerascnn.training.steps import use_fast_step
 
@@ -150,6 +150,7 @@ def _fit(
 ) -> None:
     recipe = run.recipe
     batches, validation = build_batches(recipe, dataset)
+    begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch))
     keep = KeepRun(run, checkpoint)
     try:
         model.fit(
@@ -159,7 +160,7 @@ def _fit(
             shuffle=False,
             validation_data=validation,
             validation_batch_size=VALIDATION_BATCH_SIZE,
-            callbacks=[EpochOfBatches(batches), FiniteLoss(run), keep, *callbacks],
+            callbacks=[begin, FiniteLoss(run), keep, *callbacks],
             verbose=0,
         )
     except KeyboardInterrupt as interrupt:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from kerascnn.seeds import random_stream
+from kerascnn.training.augment import ImageAugmentation
 
 # Images augmented in one go: enough to make the cost of a call small, few enough to stay in cache.
 IMAGES_PER_BLOCK = 1000
@@ -23,11 +24,18 @@ class TrainingBatches(keras.utils.PyDataset):
         labels: int32 (num_images,).
         batch_size: images a batch; the last batch of an epoch may be smaller.
         seed: the recipe's seed.
-        augmentation: an `ImageAugmentation` layer, or None.
         indices: the images that train; all where None.
     """
 
-    def __init__(self, images, labels, batch_size, seed, augmentation=None, indices=None):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        seed: int,
+        augmentation: ImageAugmentation | None = None,
+        indices: np.ndarray | None = None,
+    ):
         super().__init__()
         self.images, self.labels = images, labels
         self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
@@ -40,6 +48,10 @@ class TrainingBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.indices) // self.batch_size)
+
+    def begin(self, epoch: int) -> None:
+        """Give the batches of an epoch, counted from 0, from here on."""
+        self.epoch = epoch
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices of the images in the order of an epoch, counted from 0."""
@@ -66,7 +78,7 @@ class TrainingBatches(keras.utils.PyDataset):
         return images, self.labels[rows]
 
 
-def _augmenting(augmentation) -> Callable:
+def _augmenting(augmentation: ImageAugmentation | None) -> Callable:
     def augment(images):
         return augmentation(images, training=True)
 

@@ -1,4 +1,4 @@
-"""What happens beside the steps: epochs of data, a check of the loss, the files of the run."""
+"""What happens beside the steps: a check of the loss, and the files of the run."""
 
 import math
 import time
@@ -8,19 +8,7 @@ import keras
 from kerascnn.errors import TrainingError
 from kerascnn.records.run import Checkpoint, Epoch, History
 from kerascnn.run import Run
-from kerascnn.training.batches import TrainingBatches
 from kerascnn.training.checkpoint import capture
-
-
-class EpochOfBatches(keras.callbacks.Callback):
-    """Tells the batches which epoch begins."""
-
-    def __init__(self, batches: TrainingBatches):
-        super().__init__()
-        self.batches = batches
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.batches.epoch = epoch
 
 
 class FiniteLoss(keras.callbacks.Callback):

@@ -24,22 +24,15 @@ def use_fast_step(model: keras.Model) -> bool:
         Whether the model has a fast step now.
     """
     keep_freed_memory()
-    calls = chain_of_calls(model)
-    kind = _kind_of_step()
-    if calls is None or kind is None or not kind.fits(model, calls):
-        return False
-    step = kind(model, calls)
-    model.train_function = step.train
-    model.test_function = step.test
-    return True
-
-
-def _kind_of_step() -> type | None:
-    backend = keras.config.backend()
+    calls, backend = chain_of_calls(model), keras.config.backend()
     if backend == "torch":
         from kerascnn.training.steps.torch import TorchStep as Step
     elif backend == "tensorflow":
         from kerascnn.training.steps.tensorflow import TensorFlowStep as Step
     else:
-        return None
-    return Step
+        return False
+    if calls is None or not Step.fits(model, calls):
+        return False
+    step = Step(model, calls)
+    model.train_function, model.test_function = step.train, step.test
+    return True
