@@ -116,15 +116,11 @@ def summarize(
 def _check_fit(run: Run, model: keras.Model, dataset: Dataset) -> None:
     takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
     if (takes, gives) != (tuple(dataset.image_shape), dataset.num_classes):
+        taken, given = ("x".join(map(str, shape)) for shape in (takes, dataset.image_shape))
         raise RunError(
-            f"The model of run '{run.name}' takes images of {_size(takes)} and tells apart {gives} "
-            f"classes; data set '{dataset.name}' has {_size(dataset.image_shape)} and "
-            f"{dataset.num_classes} classes."
+            f"The model of run '{run.name}' takes images of {taken} and tells apart {gives} "
+            f"classes; data set '{dataset.name}' has {given} and {dataset.num_classes} classes."
         )
-
-
-def _size(image_shape: tuple[int, int, int]) -> str:
-    return "x".join(map(str, image_shape))
 
 
 def _summarize_test(

@@ -54,12 +54,10 @@ def build_network(
 def loading_script(run: Run, file: str | Path) -> str:
     """A Python script that loads what `export` wrote as `torch`, and needs PyTorch alone."""
     model = load_best_model(run)
-    shape, num_classes = model.input_shape[1:], model.output_shape[-1]
-    height, width, channels = shape
-    network = build_network(run.recipe, shape, num_classes)
-    lines = "\n".join(
-        f'    ("{name}", nn.{_call(module)}),' for name, module in network.named_children()
-    )
+    height, width, channels = shape = model.input_shape[1:]
+    network = build_network(run.recipe, shape, model.output_shape[-1])
+    calls = (f'    ("{name}", nn.{_call(module)}),' for name, module in network.named_children())
+    lines = "\n".join(calls)
     return (
         f"# The network of {visible(run.name)}.\n"
         f"# It takes float images (num_images, {channels}, {height}, {width}):\n"

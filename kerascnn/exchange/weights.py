@@ -138,11 +138,10 @@ def state_of(model: keras.Model) -> dict[str, torch.Tensor]:
 
 def _reason(error: Exception) -> str:
     """Why torch does not load a file, without its page of advice."""
-    if "weights_only" in str(error) or "Unsupported" in str(error):
+    text = str(error)
+    if "weights_only" in text or "Unsupported" in text:
         return "it holds objects that could run code"
-    if "unfold" in str(error):
-        return str(error)
-    return "torch cannot read it"
+    return text if "unfold" in text else "torch cannot read it"
 
 
 def _modules_of(state: dict[str, torch.Tensor], path: Path) -> dict[str, dict[str, dict]]:

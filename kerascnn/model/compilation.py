@@ -48,11 +48,11 @@ def places_of(optimizer: keras.Optimizer, weights: Sequence[keras.Variable]) -> 
 
 
 def adam_state(
-    optimizer: keras.optimizers.Adam, weights: Sequence[keras.Variable]
-) -> list[tuple[keras.Variable, keras.Variable]]:
-    """The momentum and the velocity of each weight; errors as for `places_of`."""
-    momentums, velocities = optimizer._momentums, optimizer._velocities
-    return [(momentums[place], velocities[place]) for place in places_of(optimizer, weights)]
+    optimizer: keras.optimizers.Adam,
+) -> list[tuple[keras.Variable, keras.Variable, keras.Variable]]:
+    """Each weight that a built optimizer trains, with its momentum and velocity, by its place."""
+    weights, momentums = optimizer._trainable_variables, optimizer._momentums
+    return list(zip(weights, momentums, optimizer._velocities, strict=True))
 
 
 def traced(model: keras.Model, step: Callable) -> Callable:

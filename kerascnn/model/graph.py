@@ -38,14 +38,11 @@ def call_of(output: keras.KerasTensor) -> Call:
 
 def describe_layers(model: keras.Model) -> list[tuple[str, tuple]]:
     """Name and output shape of every use of a layer, as `truncate` takes it, inputs first."""
-    rows = []
-    for name, outputs in _outputs_by_name(model).items():
-        many = len(outputs) > 1
-        rows += [
-            (f"{name}:{use}" if many else name, tuple(output.shape))
-            for use, output in enumerate(outputs, start=1)
-        ]
-    return rows
+    return [
+        (f"{name}:{use}" if len(outputs) > 1 else name, tuple(output.shape))
+        for name, outputs in _outputs_by_name(model).items()
+        for use, output in enumerate(outputs, start=1)
+    ]
 
 
 def find_output(model: keras.Model, layer: str) -> keras.KerasTensor:

@@ -84,9 +84,7 @@ def find_damaged(runs: Iterable[Run]) -> list[str]:
 def find_changed(runs: Iterable[Run], used: set[Path]) -> list[str]:
     """A sentence for each finished run on CIFAR-10 that trained otherwise than its recipe says.
 
-    Args:
-        runs: those to look at.
-        used: paths of runs that are what some reading says, and do not count.
+    Those whose paths are `used`, for they are what some reading says, do not count.
     """
     return [
         f"Run '{run.name}' is not what recipe {run.recipe.name} says: {'; '.join(changes)}."

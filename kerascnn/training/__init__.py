@@ -44,7 +44,7 @@ def train(
         callbacks: further Keras callbacks, for instance a display.
         dataset: images and labels to use instead of loading `recipe.data.dataset`.
         fast: whether to take kerascnn's training step where there is one for the backend.
-        started: called with the run once its directory is there.
+        started: called with the run before its first epoch.
 
     Returns:
         The run, with its history and its best model.
@@ -83,8 +83,7 @@ def resume(
 
     Args:
         run: unfinished, or finished: then nothing is done.
-        data_dir, callbacks, dataset: as for `train`.
-        started: called with the run before it goes on.
+        data_dir, callbacks, dataset, started: as for `train`.
 
     Raises:
         RunError: if another process trains the run, its recipe was changed, or it has no

@@ -86,9 +86,8 @@ def fits_batch(model: keras.Model, batch: tuple) -> bool:
     """Whether a batch is images and one label each, without weights."""
     if not isinstance(batch, tuple | list) or any(part is not None for part in batch[2:]):
         return False
-    images, labels = batch[:2] if len(batch) > 1 else (None, None)
-    rank = len(model.inputs[0].shape)
-    return len(getattr(images, "shape", ())) == rank and len(getattr(labels, "shape", ())) == 1
+    ranks = [len(getattr(part, "shape", ())) for part in batch[:2]]
+    return ranks == [len(model.inputs[0].shape), 1]
 
 
 def lower(layer: keras.layers.Layer, rules: Rules) -> Lowered:

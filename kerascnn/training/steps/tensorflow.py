@@ -179,8 +179,9 @@ def _update_of(optimizer: keras.Optimizer) -> Callable[[Sequence, Sequence], obj
 def _apply_adam(optimizer, gradients, weights, rate: tf.Tensor) -> None:
     step = tf.cast(optimizer.iterations.value + 1, "float32")
     powers = [tf.pow(beta, step) for beta in (optimizer.beta_1, optimizer.beta_2)]
-    state = adam_state(optimizer, weights)
-    for weight, gradient, (momentum, velocity) in zip(weights, gradients, state, strict=True):
+    state = adam_state(optimizer)
+    for place, gradient in zip(places_of(optimizer, weights), gradients, strict=True):
+        weight, momentum, velocity = state[place]
         tf.raw_ops.ResourceApplyAdam(
             var=weight.value.handle,
             m=momentum.value.handle,

@@ -217,38 +217,47 @@ def _nhwc(x: torch.Tensor) -> torch.Tensor:
 
 
 def _update_of(optimizer: keras.Optimizer) -> Callable[[Sequence, Sequence], object]:
-    if kind_of_update(optimizer) is keras.optimizers.Adam:
-        return functools.partial(_apply_adam, optimizer)
-    return optimizer.apply
+    is_adam = kind_of_update(optimizer) is keras.optimizers.Adam
+    return _FusedAdam(optimizer) if is_adam else optimizer.apply
 
 
-def _apply_adam(
-    optimizer: keras.optimizers.Adam,
-    gradients: Sequence[torch.Tensor],
-    weights: Sequence[keras.Variable],
-) -> None:
+class _FusedAdam:
     """Keras's Adam by torch's fused kernel, on Keras's own variables.
 
     Keras divides by (sqrt(v) + epsilon) before the bias correction sqrt(1 - beta_2 ** t), torch
     after it; the epsilon given here makes the two equal.
     """
-    values = [weight.value for weight in weights]
-    state = adam_state(optimizer, weights)
-    step = int(optimizer.iterations.value) + 1
-    torch._fused_adam_(
-        values,
-        # The kernel takes all tensors to lie alike.
-        [gradient.contiguous() for gradient in gradients],
-        [momentum.value for momentum, _ in state],
-        [velocity.value for _, velocity in state],
-        [],
-        [torch.tensor(float(step), device=values[0].device)] * len(values),
-        lr=float(optimizer.learning_rate),
-        beta1=optimizer.beta_1,
-        beta2=optimizer.beta_2,
-        weight_decay=0.0,
-        eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
-        amsgrad=False,
-        maximize=False,
-    )
-    optimizer.iterations.value.add_(1)
+
+    def __init__(self, optimizer: keras.optimizers.Adam):
+        self.optimizer = optimizer
+
+    def __call__(self, gradients: Sequence[torch.Tensor], weights: Sequence[keras.Variable]):
+        """One update of the weights."""
+        optimizer = self.optimizer
+        values, momentums, velocities = zip(*(self._state[id(w)] for w in weights), strict=True)
+        step = int(optimizer.iterations.value) + 1
+        torch._fused_adam_(
+            values,
+            # The kernel takes all tensors to lie alike.
+            [gradient.contiguous() for gradient in gradients],
+            momentums,
+            velocities,
+            [],
+            [torch.tensor(float(step), device=values[0].device)] * len(values),
+            lr=float(optimizer.learning_rate),
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            weight_decay=0.0,
+            eps=optimizer.epsilon / (1 - optimizer.beta_2**step) ** 0.5,
+            amsgrad=False,
+            maximize=False,
+        )
+        optimizer.iterations.value.add_(1)
+
+    @functools.cached_property
+    def _state(self) -> dict[int, list[torch.Tensor]]:
+        # Asking Keras for them in each step would take a tenth of a small step.
+        return {
+            id(variables[0]): [variable.value for variable in variables]
+            for variables in adam_state(self.optimizer)
+        }
