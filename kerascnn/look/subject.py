@@ -132,6 +132,7 @@ class Subject:
         source, num_images = self.shown.source, len(self.shown.images)
         if self.run and (kept := kept_survey(self.run, source, layer, num_images)):
             return kept
+        require_backend()
         from kerascnn.look.activations import measure
 
         survey = measure(self.model, self.batches(), layer)
