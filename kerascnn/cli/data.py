@@ -41,7 +41,7 @@ def prepare(
 ) -> None:
     """Prepare CIFAR-10 as a TFDS data set, without TensorFlow."""
     from kerascnn.data.cifar10 import is_prepared, resolve_data_dir
-    from kerascnn.data.preparation import prepare
+    from kerascnn.data.cifar10_preparation import prepare
 
     if is_prepared(data_dir):
         remark(f"CIFAR-10 is prepared already in {resolve_data_dir(data_dir)}.")

@@ -72,7 +72,7 @@ def serve(monkeypatch):
 
 def test_importing_the_modules_imports_neither_tfds_nor_pillow():
     heavy = "{'tensorflow_datasets', 'PIL', 'requests', 'rich', 'array_record'}"
-    code = f"import sys; import kerascnn.data.preparation; print({heavy} & set(sys.modules))"
+    code = f"import sys; import kerascnn.data.cifar10_preparation; print({heavy} & set(sys.modules))"
     assert run_python(code).stdout.strip() == "set()"
 
 
