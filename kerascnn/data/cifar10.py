@@ -1,6 +1,6 @@
 """CIFAR-10 through TensorFlow Datasets (TFDS), without TensorFlow: checking and reading.
 
-Reading goes through `tfds.data_source`; `kerascnn.data.cifar10_preparation` makes what is read here.
+Reading goes through `tfds.data_source`; `cifar10_preparation` makes what is read here.
 
 A prepared CIFAR-10 is `<data_dir>/cifar10/3.0.2`: dataset_info.json, features.json,
 label.labels.txt, and the images in shards, for instance cifar10-test.array_record-00000-of-00001.

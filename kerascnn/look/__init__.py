@@ -4,8 +4,6 @@ Filters count from 1 in what these functions take and give: it is here that peop
 indices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

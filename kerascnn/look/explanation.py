@@ -3,8 +3,6 @@
 Scores are float (num_images,), a filter's mean activation for each image.
 """
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The images that are shown to a network: a data set's, or pictures in files and folders."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

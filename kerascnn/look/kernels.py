@@ -1,7 +1,5 @@
 """What a kernel answers to most: a color, and edges of an orientation."""
 
-from __future__ import annotations
-
 import colorsys
 
 import numpy as np

@@ -3,8 +3,6 @@
 A second question about the same layer and images is answered from the kept numbers, without Keras.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

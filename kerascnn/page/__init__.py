@@ -7,8 +7,6 @@ What was measured stands in the files of the runs; a page computes none of it ag
 is first gathered (numbers, text, places in sheets of pictures); templates then only lay it out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

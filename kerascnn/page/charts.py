@@ -3,8 +3,6 @@
 Places and not pixels: a page draws them at any width, with letters of one size.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

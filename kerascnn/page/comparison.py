@@ -1,7 +1,5 @@
 """Several runs beside each other: by recipe, over epochs, by class, two at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Which test images a page shows of a run: some that are right, some wrong, some of each cell."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kerascnn.page.measured import MOST_CLASSES, Measured

@@ -1,7 +1,5 @@
 """The filters of a run's first layer: kernels, the images that excite them, maps, explanations."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kerascnn.errors import SelectionError

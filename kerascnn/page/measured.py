@@ -1,7 +1,5 @@
 """An evaluated run, read once and checked: what its files say, with names that can be shown."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

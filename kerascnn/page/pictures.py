@@ -3,8 +3,6 @@
 A picture is then a place in a sheet, and one that is shown twice is stored once.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a page shows, and how it becomes HTML, through the templates of this package."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

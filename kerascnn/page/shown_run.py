@@ -1,7 +1,5 @@
 """A run as the page lays it out: figures, notes, curves, confusion; and its pictures, if any."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property

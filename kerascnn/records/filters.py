@@ -4,8 +4,6 @@ Filters count from 1 here, images from 0. Labels and predictions are names of cl
 they are not known. A class of pictures (`TopPictures`, ...) is a record beside its arrays.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

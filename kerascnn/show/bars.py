@@ -1,7 +1,5 @@
 """Horizontal bars with a name each, as several figures have them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Every picture and every line of words has its place on it. That stays quick with
 pictures, and no text can push a picture aside.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Losses and accuracies of a run over its epochs, as a figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

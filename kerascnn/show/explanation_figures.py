@@ -1,7 +1,5 @@
 """What a filter follows, as a figure: properties of images, its kernel, and classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Filters count from 1, in records and in words. All these figures are laid out on
 `show.canvas`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

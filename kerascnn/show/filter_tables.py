@@ -1,7 +1,5 @@
 """What filters answer, as rich tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.table import Table

@@ -1,7 +1,5 @@
 """Images as figures: examples with what a model calls them, and draws of augmentation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Numbers as pictures: the weights of a kernel, and the colors that stand for activations."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib import colormaps
 

@@ -1,7 +1,5 @@
 """What pictures are taken for, as a figure: each beside its most probable classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

@@ -4,8 +4,6 @@ Every function returns a `matplotlib.figure.Figure` that pyplot does not know of
 `figure.savefig(path)`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Recipes, runs, data sets and the bench as rich tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.table import Table

@@ -5,8 +5,6 @@ Okabe and Ito's, and nothing is told by color alone. Text from outside (titles, 
 drawn as it stands: `$` and `_` mean nothing special.
 """
 
-from __future__ import annotations
-
 import textwrap
 from contextlib import AbstractContextManager
 

@@ -1,7 +1,5 @@
 """How numbers and names are written, in tables, pages and messages alike."""
 
-from __future__ import annotations
-
 import re
 
 from rich.markup import escape

@@ -24,7 +24,8 @@ from made.cifar10 import (
 )
 
 from kerascnn.cli import output
-from kerascnn.data import cifar10, preparation
+from kerascnn.data import cifar10
+from kerascnn.data import cifar10_preparation as preparation
 
 # Makes TensorFlow look uninstalled, also to importlib.util.find_spec, which TFDS asks.
 WITHOUT_TENSORFLOW = """
@@ -72,7 +73,9 @@ def serve(monkeypatch):
 
 def test_importing_the_modules_imports_neither_tfds_nor_pillow():
     heavy = "{'tensorflow_datasets', 'PIL', 'requests', 'rich', 'array_record'}"
-    code = f"import sys; import kerascnn.data.cifar10_preparation; print({heavy} & set(sys.modules))"
+    code = (
+        f"import sys; import kerascnn.data.cifar10_preparation; print({heavy} & set(sys.modules))"
+    )
     assert run_python(code).stdout.strip() == "set()"
 
 
@@ -89,7 +92,8 @@ def test_prepares_and_reads_without_tensorflow(archive, tmp_path):
     code = f"""
     import sys, warnings
     warnings.simplefilter("error")
-    from kerascnn.data import cifar10, preparation
+    from kerascnn.data import cifar10
+    from kerascnn.data import cifar10_preparation as preparation
     preparation.ARCHIVE_MD5 = {preparation.ARCHIVE_MD5!r}
     preparation.prepare({str(tmp_path)!r}, {str(archive)!r})
     images, labels = cifar10.read_split("train", {str(tmp_path)!r})
@@ -152,7 +156,7 @@ def test_prepare_recovers_from_sigkill(archive, tmp_path):
     data_dir = tmp_path / "data"
     code = f"""
     import os, signal
-    from kerascnn.data import preparation
+    from kerascnn.data import cifar10_preparation as preparation
     preparation.ARCHIVE_MD5 = {preparation.ARCHIVE_MD5!r}
     preparation._REPORT_IMAGES = 1
     kill = lambda what, done, total: done == 10 and os.kill(os.getpid(), signal.SIGKILL)
@@ -209,7 +213,7 @@ def test_a_read_only_target_is_refused(archive, tmp_path):
 
 def test_a_full_disk_is_refused_and_nothing_is_left(archive, tmp_path):
     code = f"""
-    from kerascnn.data import preparation
+    from kerascnn.data import cifar10_preparation as preparation
     from kerascnn.errors import DatasetError
     preparation.ARCHIVE_MD5 = {preparation.ARCHIVE_MD5!r}
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerascnn.data import preparation
+from kerascnn.data import cifar10_preparation as preparation
 from kerascnn.errors import DatasetError
 
 NUM_PER_BATCH = 3
