@@ -203,3 +203,25 @@ class Own(keras.Model):
     assert sorted(find_private(text)) == [
         "graph._nodes_by_depth", "model._functional", "self._inbound_nodes",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_are_short(module):
+    text = source(module).read_text("utf-8")
+    assert text.count("\n") <= 400
+    lengths = {each.name: each.end_lineno - each.lineno + 1 for each in functions(text)}
+    assert not {name: length for name, length in lengths.items() if length > 60}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_functions_say_what_they_take_and_give(module):
+    public = [each for each in ast.parse(source(module).read_text("utf-8")).body
+              if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]  # fmt: skip
+    for function in public:
+        arguments = [*function.args.args, *function.args.kwonlyargs]
+        assert function.returns is not None, function.name
+        assert all(argument.annotation for argument in arguments), function.name
+
+
+def functions(text):
+    return [each for each in ast.walk(ast.parse(text)) if isinstance(each, ast.FunctionDef)]

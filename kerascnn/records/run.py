@@ -340,6 +340,6 @@ class SeedSummary(Record):
 
     mean: float | None = None
     sd: float | None = None
-    low: float | None = None
-    high: float | None = None
+    low: int | float | None = None
+    high: int | float | None = None
     num_seeds: int = 0

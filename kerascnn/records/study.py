@@ -105,7 +105,7 @@ class ReadingFinding(Record):
 
     verdict: Verdict
     evidence: str
-    reported: float | None
+    reported: int | float | None
     measured: float | None
     num_runs: int
 
