@@ -154,6 +154,7 @@ def command():
     return lambda *arguments: [sys.executable, "-m", "kerascnn", *map(str, arguments)]
 
 
+@pytest.mark.slow
 def test_study_is_run_once_and_shown_again_at_no_cost(invoke):
     arguments = ("reproduce", "sgd-lr0.01", "--seeds", 2, "--jobs", 2, *SHORT)
     status, output, remarks = invoke(*arguments)
@@ -180,6 +181,7 @@ def test_row_of_a_reading_is_named_after_it(invoke):
     assert row["recipe"] == "sgd-lr0.01-rate-0.02"
 
 
+@pytest.mark.slow
 def test_run_that_fails_does_not_stop_the_others(invoke):
     # At this rate SGD has a loss that is not finite.
     status, _, remarks = invoke(
