@@ -12,6 +12,7 @@ from rich.text import Text
 from kerascnn.cli.options import DataDir, Json, ModelFile, RunsDir, ValueRange, complete_run, spread
 from kerascnn.cli.output import out, print_json, remark, remark_problems, save_figure
 from kerascnn.errors import SelectionError
+from kerascnn.show.words import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -180,7 +181,6 @@ def explain_filter(
     from kerascnn.look import explain
     from kerascnn.show.explanation_figures import plot_explanation
     from kerascnn.show.filter_tables import table_correlations, table_kernel
-    from kerascnn.show.words import visible
 
     subject, name = _open(looked_at)
     explained = explain(subject, number, name)
@@ -226,7 +226,6 @@ def predict(
 
 
 def _open(looked_at: Layer) -> tuple[Subject, str]:
-    """What is looked at, with its images, and the name of the layer."""
     subject = _subject(looked_at)
     return subject, subject.layer(looked_at.tap, looked_at.layer)
 

@@ -109,11 +109,7 @@ ValueRange = Annotated[
 
 
 def spread(command: Callable) -> Callable:
-    """Let a command take its options as one dataclass; to typer each field is an option.
-
-    The command has one parameter that is annotated with a dataclass. Fields are annotated as
-    options are, and have defaults.
-    """
+    """Let a command take some options as one dataclass, whose fields are annotated as options."""
     signature = inspect.signature(command, eval_str=True)
     parameters = list(signature.parameters.values())
     group = next(each for each in parameters if dataclasses.is_dataclass(each.annotation))

@@ -34,7 +34,6 @@ class SafeConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """As Console's, with the text of each segment made visible."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment
@@ -98,11 +97,7 @@ def show_data_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as a PNG file.
-
-    Raises:
-        RunError: if it cannot be written.
-    """
+    """Write a figure as a PNG file."""
     try:
         figure.savefig(path, dpi=150, format="png")
     except OSError as error:

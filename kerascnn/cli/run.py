@@ -114,11 +114,7 @@ def _resume(run: Run, data_dir: Path | None, json: bool) -> None:
 
 @contextmanager
 def interruptible(how_to_go_on: str = "") -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, and exit as a shell expects of each.
-
-    Args:
-        how_to_go_on: said where it is not a run that was interrupted, which says so itself.
-    """
+    """Let SIGTERM end a command as Ctrl-C does, and say how to go on where no run tells it."""
 
     def terminate(number, frame):
         raise Terminated

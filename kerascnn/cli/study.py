@@ -11,6 +11,7 @@ import typer
 from kerascnn.cli.options import DataDir, Json, RunsDir, complete_recipe
 from kerascnn.cli.output import err, out, print_json, remark
 from kerascnn.cli.report import write_report
+from kerascnn.errors import RunError, SelectionError
 from kerascnn.show.words import counted
 
 if TYPE_CHECKING:
@@ -95,7 +96,6 @@ def audit(
     json: Json = False,
 ) -> None:
     """Say for every statement of the study whether it holds, judged by the finished runs."""
-    from kerascnn.errors import RunError
     from kerascnn.show.study_tables import describe_counts, table_audit, tables_readings
     from kerascnn.study.finding import choose_verdicts
 
@@ -106,7 +106,7 @@ def audit(
     claims = [claim for claim in audited.claims if claim.verdict in wanted]
     shown = audited.model_copy(update={"claims": tuple(claims)})
     if json:
-        print_json(shown.model_dump(mode="json"))
+        print_json(shown)
         return
     out.print(table_audit(claims, f"The study's statements, by the runs in {runs_dir}"))
     for table in tables_readings(shown, out.width):
@@ -117,7 +117,6 @@ def audit(
 
 
 def _parse_settings(settings: list[str] | None, options: dict) -> dict[str, object]:
-    from kerascnn.errors import SelectionError
     from kerascnn.recipe import parse_values
 
     values = parse_values(settings, options)
@@ -153,12 +152,8 @@ def _show_results(work: Reproduction, is_study: bool, json: bool) -> None:
     rows = summarize(results)
     audited = _audit(work.runs_dir, work.data_dir) if rows and is_study else None
     if json:
-        printed = {
-            "results": [row.model_dump(mode="json") for row in rows],
-            "audit": audited and audited.model_dump(mode="json"),
-            "failed": [job.name for job in work.failed],
-        }
-        print_json(printed)
+        failed = [job.name for job in work.failed]
+        print_json({"results": rows, "audit": audited, "failed": failed})
     elif rows:
         _print_tables(rows, audited, work.runs_dir)
     if rows:

@@ -14,12 +14,7 @@ LINE_SECONDS = 60
 
 
 class StudyDisplay:
-    """Shows how far all runs are, those that are running, and the time left.
-
-    Args:
-        console: where to; live where it is a terminal, lines otherwise.
-        num_jobs: runs at a time.
-    """
+    """Shows how far all runs are, those that are running, and the time left."""
 
     def __init__(self, console: Console, num_jobs: int):
         self.console, self.num_jobs = console, num_jobs
@@ -38,7 +33,6 @@ class StudyDisplay:
         self.all = self.progress.add_task("all runs", shown="")
 
     def __call__(self, work: Reproduction) -> None:
-        """Show where `work` is."""
         for job in work.jobs:
             if self.states.get(job, "waiting") != job.state:
                 self._tell(job)
@@ -55,7 +49,6 @@ class StudyDisplay:
             self._print(shown)
 
     def close(self) -> None:
-        """Take the live display away."""
         self.progress.stop()
 
     def _tell(self, job: Job) -> None:

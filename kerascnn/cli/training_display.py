@@ -13,12 +13,7 @@ REFRESH_SECONDS = 0.25
 
 
 class TrainingDisplay(keras.callbacks.Callback):
-    """Shows epoch, step, losses, accuracy, images per second and time left.
-
-    Args:
-        console: where to; a live display where it is a terminal, a line an epoch otherwise.
-        batch_size: images a step.
-    """
+    """Shows epoch, step, losses, accuracy, images per second and time left."""
 
     def __init__(self, console: Console, batch_size: int):
         super().__init__()

@@ -57,8 +57,7 @@ def write_page(
         RunError: if there is no run, one was not evaluated, or the file cannot be written.
         DatasetError: if the test images are not there.
     """
-    content = gather(runs, audit, augmented or {}, data_dir, pictures)
-    text = render(content)
+    text = render(gather(runs, audit, augmented or {}, data_dir, pictures))
     return write_whole(Path(path), lambda written: written.write_text(text, "utf-8"))
 
 

@@ -17,56 +17,33 @@ MOST_MEDIANS = 3
 
 @dataclass(frozen=True)
 class Series:
-    """One curve.
-
-    Attributes:
-        name: what the legend calls it.
-        values: a number an epoch.
-        style: `main`, `quiet` or `seed`, as the style sheet draws it.
-        color: number of its color; None where the style has one.
-        is_dashed: whether its color belongs to another curve, too.
-    """
+    """One curve, a number an epoch."""
 
     name: str
     values: Sequence[float]
-    style: str = "main"
-    color: int | None = None
-    is_dashed: bool = False
+    style: str = "main"  # or `quiet` or `seed`, as the style sheet draws it
+    color: int | None = None  # None where the style has one
+    is_dashed: bool = False  # whether its color belongs to another curve, too
 
 
 class Axis(NamedTuple):
-    """The axis of values.
-
-    Attributes:
-        low, high: its ends.
-        ticks: values to write beside it.
-        is_cut: whether there are values above its end.
-    """
+    """The axis of values."""
 
     low: float
     high: float
     ticks: list[float]
-    is_cut: bool
+    is_cut: bool  # whether there are values above its end
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves of values over epochs, which count from 1.
-
-    Attributes:
-        id: of the element.
-        title: what the values are.
-        quantity: writes a value.
-        series: at least one.
-        best_epoch: is marked on the last curve.
-        reported: a value to draw a line at.
-    """
+    """At least one curve of values over epochs, which count from 1."""
 
     id: str
     title: str
     quantity: Quantity
     series: Sequence[Series]
-    best_epoch: int | None = None
+    best_epoch: int | None = None  # is marked on the last curve
     reported: float | None = None
 
     @cached_property
@@ -78,7 +55,6 @@ class Chart:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs of the longest curve."""
         return max(len(each.values) for each in self.series)
 
     @property
@@ -98,7 +74,6 @@ class Chart:
 
     @property
     def summary(self) -> str:
-        """A sentence about each curve."""
         return " ".join(map(self._summarize, self.series))
 
     def x(self, epoch: int) -> float:
@@ -124,7 +99,6 @@ class Chart:
         return f"{100 * value:.4g} %" if self.is_share else f"{value:.6g}"
 
     def for_script(self) -> dict[str, object]:
-        """What the page's script needs."""
         return {
             "is_share": self.is_share,
             "num_epochs": self.num_epochs,

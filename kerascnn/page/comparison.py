@@ -26,16 +26,10 @@ _CURVES = (
 
 @dataclass
 class Group:
-    """Runs of one recipe that differ by their seed only.
+    """Runs, at least one, of one recipe that differ by their seed only."""
 
-    Attributes:
-        label: name of the recipe, with what tells it from others of that name.
-        place: its place among the groups, from 0.
-        runs: at least one.
-    """
-
-    label: str
-    place: int
+    label: str  # name of the recipe, with what tells it from others of that name
+    place: int  # among the groups, from 0
     runs: list[Measured] = field(default_factory=list)
 
     @property
@@ -65,18 +59,15 @@ class Group:
 
     @property
     def reported(self) -> ReportedNumbers:
-        """What the study reported of them."""
         return self.runs[0].evaluation.reported
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Recipes of one set of classes.
+    """Recipes of one set of classes, a column each.
 
-    Attributes:
-        groups: a column each.
-        rows: name of a class, and for each group its mean accuracy and how far that is behind the
-            best of the row (None where its runs have collapsed); the last row is `overall`.
+    A row has the name of a class, and for each group its mean accuracy and how far that is behind
+    the best of the row (None where its runs have collapsed); the last row is `overall`.
     """
 
     groups: list[Group]
@@ -85,20 +76,13 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Runs on the same test images, two at a time.
-
-    Attributes:
-        runs: what to call each.
-        rows: from `A-B`, places in `runs`, to all classes and, last, `overall`.
-        best: the pair of the two most accurate.
-    """
+    """Runs on the same test images, two at a time: `A-B` are places in `runs`."""
 
     runs: list[str]
-    rows: dict[str, list[ComparedClass]]
-    best: str
+    rows: dict[str, list[ComparedClass]]  # all classes and, last, `overall`
+    best: str  # the pair of the two most accurate
 
     def for_script(self) -> dict[str, object]:
-        """What the page's script needs."""
         rows = {pair: [row.model_dump() for row in rows] for pair, rows in self.rows.items()}
         return {"runs": self.runs, "pairs": rows}
 

@@ -30,9 +30,7 @@ def choose_examples(measured: Measured, atlas: Atlas) -> dict[str, list[dict[str
 def choose_cells(measured: Measured, atlas: Atlas, num_runs: int) -> dict[str, list[list[int]]]:
     """For each cell of the confusion matrix, `ROW-COLUMN`, some of its images.
 
-    Returns:
-        Of each image its column and row in the atlas and the predicted class's probability in
-        percent.
+    An image is its column and row in the atlas, and the probability of its prediction in percent.
     """
     cells: dict[str, list[int]] = {}
     for index in draw_order(len(measured.labels)):

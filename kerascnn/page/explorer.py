@@ -23,19 +23,9 @@ MOST_MAP_SIDE = 32
 def explore(
     measured: Measured, subject: Subject, album: Album, atlas: Atlas, most_filters: int
 ) -> dict[str, object]:
-    """All that the page says about the filters of a run.
+    """All that the page says about the filters of a run; of too many, about the first ones.
 
-    Args:
-        measured: the run.
-        subject: the same, with its model.
-        album: takes kernels and maps.
-        atlas: takes the images shown.
-        most_filters: of a layer with more, the first ones are shown.
-
-    Returns:
-        `layer`, `num_filters` (of the layer), `samples` (images that maps are shown of) and
-        `filters`: of each `number`, `address`, `kernel` and `maps` (places in sheets), `top`,
-        `mix`, `sentence`, `active_share`, `is_dead`.
+    Kernels and maps go into the album, images into the atlas; what is given has their places.
     """
     survey, properties = subject.survey(LAYER), image_properties(subject.shown.images)
     count = min(survey.num_filters, most_filters)
@@ -73,7 +63,7 @@ def choose_samples(measured: Measured) -> list[int]:
 
 
 def _color_by_filter(maps: np.ndarray) -> np.ndarray:
-    """Maps of images as pictures, filter by filter, each filter with one scale."""
+    """Maps as pictures, filter by filter, each filter with one scale."""
     step = max(1, -(-max(maps.shape[1:3]) // MOST_MAP_SIDE))
     return np.concatenate([color_maps(maps[:, ::step, ::step, i]) for i in range(maps.shape[-1])])
 
@@ -109,7 +99,6 @@ def _class_mix(measured: Measured, scores: np.ndarray) -> list[tuple[str, int, i
 def _explain(
     measured: Measured, survey: Survey, index: int, properties: dict[str, np.ndarray]
 ) -> str:
-    """What a filter follows in words, or why that cannot be told."""
     try:
         return explain(survey, index, properties, measured.labels, measured.class_names).sentence
     except SelectionError as error:

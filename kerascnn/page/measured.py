@@ -21,26 +21,16 @@ MOST_CLASSES = 24
 
 @dataclass(frozen=True)
 class Measured:
-    """An evaluated run.
-
-    Attributes:
-        run: the run.
-        identity: names it in the page's addresses.
-        recipe: its resolved recipe.
-        history: its epochs; none of converted weights.
-        evaluation: the content of `metrics.json`; names of classes are shortened.
-        labels, predictions: int (num_images,).
-        probabilities: float (num_images, num_classes).
-    """
+    """An evaluated run."""
 
     run: Run
-    identity: str
+    identity: str  # names it in the page's addresses
     recipe: Recipe
-    history: History
-    evaluation: Evaluation
-    labels: np.ndarray
-    predictions: np.ndarray
-    probabilities: np.ndarray
+    history: History  # of no epoch where weights were converted
+    evaluation: Evaluation  # with short names of classes
+    labels: np.ndarray  # int (num_images,)
+    predictions: np.ndarray  # int (num_images,)
+    probabilities: np.ndarray  # float (num_images, num_classes)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -54,11 +44,7 @@ class Measured:
 
 
 def read_measured(run: Run, identity: str) -> Measured:
-    """Read an evaluated run.
-
-    Raises:
-        RunError: if it was not evaluated, or its files are damaged or do not fit together.
-    """
+    """Read a run; a RunError says so where its files are not there, or do not fit together."""
     recipe = run.recipe
     if not run.is_evaluated:
         raise RunError(_why_not_evaluated(run))
@@ -68,9 +54,8 @@ def read_measured(run: Run, identity: str) -> Measured:
             f"The predictions of run '{run.name}' do not fit its metrics; "
             f"`kerascnn evaluate {run.path}` writes both anew."
         )
-    return Measured(
-        run, identity, recipe, run.read_history(), _with_short_names(evaluation), **arrays
-    )
+    history, short = run.read_history(), _with_short_names(evaluation)
+    return Measured(run, identity, recipe, history, short, **arrays)
 
 
 def shorten(name: str) -> str:

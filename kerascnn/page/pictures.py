@@ -26,30 +26,17 @@ MAP_LEVELS = 48
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures of one size.
+    """Pictures of one size, side by side."""
 
-    Attributes:
-        name: of its CSS class.
-        address: of the encoded sheet, `data:image/webp;base64,...`.
-        rows: how many rows there are.
-        ratio: width of a picture divided by its height.
-        columns: pictures in a row.
-    """
-
-    name: str
-    address: str
+    name: str  # of its CSS class
+    address: str  # `data:image/webp;base64,...`
     rows: int
-    ratio: float
+    ratio: float  # width of a picture divided by its height
     columns: int = COLUMNS
 
 
 class Atlas:
-    """The images of one data set that a page shows, each once.
-
-    Args:
-        name: of its CSS class.
-        images: uint8 (num_images, height, width, channels).
-    """
+    """Of all images of one data set, those that a page shows, each once."""
 
     def __init__(self, name: str, images: np.ndarray):
         self.name, self._images = name, images
@@ -64,16 +51,11 @@ class Atlas:
         return place_in(self.name, place)
 
     def to_sheet(self, most_bytes: int) -> Sheet:
-        """The images that were asked for; as good as so many bytes allow."""
         return build_sheet(self.name, self._images[list(self._places)], most_bytes)
 
 
 class Album:
-    """All sheets of a page, within a number of bytes.
-
-    Args:
-        num_runs: how many runs share the bytes that are for other sheets than of images.
-    """
+    """All sheets of a page, within a number of bytes, which its runs share."""
 
     def __init__(self, num_runs: int):
         self._sheet_bytes = SHEET_BYTES // (2 * max(1, num_runs))
@@ -103,13 +85,7 @@ def place_in(sheet: str, number: int) -> dict[str, object]:
 
 
 def build_sheet(name: str, pictures: np.ndarray, most_bytes: int) -> Sheet:
-    """Put pictures side by side.
-
-    Args:
-        name: of its CSS class.
-        pictures: uint8 (num_pictures, height, width, channels), of 1 or 3 channels, at least one.
-        most_bytes: of the encoded sheet.
-    """
+    """Put pictures, uint8 (at least one, height, width, 1 or 3 channels), side by side."""
     pictures = _fit(pictures if pictures.shape[-1] == 3 else np.repeat(pictures, 3, axis=-1))
     count, height, width, _ = pictures.shape
     rows = -(-count // COLUMNS)
@@ -133,24 +109,14 @@ def encode(picture: Image.Image, most_bytes: int) -> str:
 
 
 def color_maps(maps: np.ndarray) -> np.ndarray:
-    """Feature maps as uint8 pictures, from dark blue (zero and below) to yellow (the highest).
-
-    Args:
-        maps: float (num_images, height, width); all share one scale.
-    """
+    """Feature maps as uint8 pictures in one scale: dark blue is 0 or less, yellow the highest."""
     highest = maps.max(initial=0)
     shares = np.clip(maps / highest, 0, 1) if highest > 0 else np.zeros_like(maps)
     return color_levels(MAP_LEVELS)[(shares * (MAP_LEVELS - 1)).round().astype(int)]
 
 
 def color_kernels(kernels: np.ndarray) -> np.ndarray:
-    """Kernels as uint8 pictures: gray is a weight of zero, brighter a positive one.
-
-    Each has a scale of its own; of other than 3 channels, their mean is shown.
-
-    Args:
-        kernels: float (height, width, channels, filters).
-    """
+    """Kernels (height, width, channels, filters) as uint8 pictures, see `kernel_to_picture`."""
     tiles = [255 * kernel_to_picture(kernel) for kernel in np.moveaxis(kernels, -1, 0)]
     return np.stack(tiles).round().astype("uint8")
 

@@ -19,24 +19,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a page shows; text in it is escaped, wherever it comes from.
+    """Everything that a page shows; text in it is escaped, wherever it comes from."""
 
-    Attributes:
-        runs: those shown in full.
-        groups: all runs, by recipe.
-        charts: curves of all runs; none on the page of a single run.
-        class_tables: recipes by class.
-        pairs: runs two at a time; None where no two can be compared.
-        audit: the study's claims and verdicts on them, see `write_page`.
-        sheets: what pictures are places in.
-        has_pictures: whether test images and filters are shown.
-    """
-
-    runs: list[ShownRun]
-    groups: list[Group]
-    charts: list[Chart]
+    runs: list[ShownRun]  # those shown in full
+    groups: list[Group]  # all runs, by recipe
+    charts: list[Chart]  # of all runs; none on the page of a single run
     class_tables: list[ClassTable]
-    pairs: Pairs | None
+    pairs: Pairs | None  # None where no two can be compared
     audit: Audit | None
     sheets: list[Sheet]
     has_pictures: bool
@@ -62,7 +51,6 @@ class Content:
 
 
 def render(content: Content) -> str:
-    """The whole page."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -77,9 +65,8 @@ def render(content: Content) -> str:
         "typeset": typeset,
     }
     template = environment.get_template("page.html.j2")
-    style, script = (
-        (HERE / "static" / name).read_text("utf-8") for name in ("page.css", "page.js")
-    )
+    static = HERE / "static"
+    style, script = ((static / name).read_text("utf-8") for name in ("page.css", "page.js"))
     return template.render(page=content, audit=content.audit, style=style, script=script)
 
 

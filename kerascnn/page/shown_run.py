@@ -40,16 +40,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Test images and filters of a run.
+    """Test images and filters of a run, as the modules `examples` and `explorer` choose them."""
 
-    Attributes:
-        sheet: name of the sheet of its test images.
-        examples: see `examples.choose_examples`.
-        cells: see `examples.choose_cells`.
-        explorer: see `explorer.explore`.
-    """
-
-    sheet: str
+    sheet: str  # of its test images
     examples: dict[str, list[dict[str, object]]]
     cells: dict[str, list[list[int]]]
     explorer: dict[str, object]
@@ -57,22 +50,15 @@ class Pictures:
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run in full.
-
-    Attributes:
-        measured: what its files say.
-        pictures: None on a page without pictures.
-        draws: places of training images and of draws of their augmentation, a row an image, the
-            original first; None where there are none to show.
-    """
+    """A run in full; one that lacks pictures or draws is shown without."""
 
     measured: Measured
     pictures: Pictures | None = None
+    # Places of training images and of draws of their augmentation: a row an image, itself first.
     draws: list[list[dict[str, object]]] | None = None
 
     @property
     def id(self) -> str:
-        """Names it in addresses."""
         return self.measured.identity
 
     @property
@@ -81,7 +67,6 @@ class ShownRun:
 
     @property
     def title(self) -> str:
-        """A name for people."""
         return visible(self.recipe.title or self.recipe.name)
 
     @property
@@ -105,7 +90,6 @@ class ShownRun:
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """Names and values of what its recipe says."""
         train, model = self.recipe.train, self.recipe.model
         optimizer = "SGD" if train.optimizer == "sgd" else "Adam"
         return [
@@ -147,7 +131,6 @@ class ShownRun:
 
     @property
     def figures(self) -> list[Figure]:
-        """What was measured of the run as a whole, beside what was reported."""
         found, test = self.measured.evaluation, self.test
         reported = found.reported
         interval = f"95 %: {100 * test.low:.1f} – {100 * test.high:.1f} %"
@@ -207,7 +190,6 @@ class ShownRun:
         ]
 
     def for_script(self) -> dict[str, object]:
-        """What the page's script needs: the classes, and what the cells of the matrix open."""
         return {
             "names": self.measured.class_names,
             "cells": self.pictures.cells if self.pictures else {},

@@ -91,7 +91,6 @@ def _draw_curves(axes, epochs, training, validation):
 
 
 def _mark_unseen(axes, epochs, values, top, color, name, size):
-    """Mark at the upper edge the epochs whose value lies above the view."""
     above = [epoch for epoch, value in zip(epochs, values, strict=True) if value > top]
     if not above:
         return

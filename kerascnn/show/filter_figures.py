@@ -143,7 +143,6 @@ def plot_filters(rows: Sequence[FilterPicture], title: str) -> Figure:
 
 
 def _describe_ranked(image: RankedImage) -> list[str]:
-    """Lines under an image: rank and class, activation and, if it is wrong, the prediction."""
     first = f"{image.rank}. "
     if image.label is not None:
         first = _fit(first, image.label)
@@ -159,7 +158,6 @@ def _is_miss(image: RankedImage) -> bool:
 
 
 def _fit(words: str, name: str) -> str:
-    """Words and a name after them, shortened to the width of a picture."""
     return words + shorten(name, SIDE * 72 / WORD_SIZE - text_width(words))
 
 

@@ -46,9 +46,8 @@ def plot_examples(
         for i, axes in enumerate(all_axes[:num_images]):
             _draw_picture(axes, images[i])
             names = [shorten(class_names[of[i]], TILE_NAME_WIDTH) for of in (labels, predictions)]
-            _draw_verdict(
-                axes, *names, probabilities[i, predictions[i]], labels[i] == predictions[i]
-            )
+            is_right = labels[i] == predictions[i]
+            _draw_verdict(axes, *names, probabilities[i, predictions[i]], is_right)
         num_right = (labels == predictions).sum()
         text = f"{num_right} of {num_images} right. Solid frame: right; dashed frame: wrong."
         x = 0.1 / figure.get_figwidth()

@@ -7,14 +7,9 @@ COLOR_MAP = "viridis"  # of activations
 
 
 def kernel_to_picture(kernel: np.ndarray) -> np.ndarray:
-    """A kernel as a picture: mid-gray is no weight, and the largest weight sets the scale.
+    """A kernel as a picture, from 0 to 1: mid-gray is no weight, the largest one sets the scale.
 
-    Args:
-        kernel: float (height, width, channels). With three channels these are red, green and
-            blue; any other number is drawn in gray, as the mean of all.
-
-    Returns:
-        float (height, width, 3) from 0 to 1.
+    Three channels are red, green and blue; any other number is drawn in gray, as the mean of all.
     """
     kernel = np.asarray(kernel, dtype=float)
     if kernel.shape[2] != 3:

@@ -120,9 +120,8 @@ def table_dataset(dataset: DatasetSummary) -> Table:
     table.add_column("class")
     add_numbers(table, *dataset.splits)
     splits = dataset.splits.values()
-    for name, *counts in zip(
-        dataset.class_names, *(split.per_class for split in splits), strict=True
-    ):
+    columns = dataset.class_names, *(split.per_class for split in splits)
+    for name, *counts in zip(*columns, strict=True):
         table.add_row(cell(name), *map(str, counts))
     table.add_section()
     table.add_row("all", *(f"{split.num_images:,}" for split in splits), style="bold")

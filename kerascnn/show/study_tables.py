@@ -92,11 +92,8 @@ def tables_readings(audited: Audit, width: int) -> list[Table]:
         width: how many characters fit into a line.
     """
     names = [reading.name for reading in audited.readings]
-    claims = [
-        claim
-        for claim in audited.claims
-        if len(claim.readings) > 1 and _reported(claim) is not None
-    ]
+    several = (claim for claim in audited.claims if len(claim.readings) > 1)
+    claims = [claim for claim in several if _reported(claim) is not None]
     if not claims:
         return []
     cells = [_reading_cell(claim, name) for claim in claims for name in names]

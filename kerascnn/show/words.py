@@ -54,12 +54,7 @@ def short_percent(share: float) -> str:
 
 
 def time_left(seconds: float, to_the_second: bool = False) -> str:
-    """How long something will take: `89 s`, `10 min`, `2 h 01 min`.
-
-    Args:
-        seconds: an estimate, of which no more is said than can be known.
-        to_the_second: write seconds within the hour, too: `10 min 05 s`.
-    """
+    """How long something will take: `89 s`, `10 min`, `2 h 01 min`; to the second `10 min 05 s`."""
     if to_the_second and 60 <= round(seconds) < 3600:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest:02d} s"
