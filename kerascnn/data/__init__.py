@@ -55,7 +55,6 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
         return len(self.class_names)
 
     def training_digest(self) -> str:
@@ -125,10 +124,7 @@ def is_dataset(name: str) -> bool:
 
 
 def with_absolute_folder(recipe: Recipe) -> Recipe:
-    """The recipe, with the whole path of its data set if that is a folder.
-
-    It then means the same folder, whatever the current directory is.
-    """
+    """The recipe for any current directory: where its data set is a folder, the path is whole."""
     name = recipe.data.dataset
     if name in DATASETS or not Path(name).is_dir():
         return recipe
@@ -139,7 +135,6 @@ def split_validation(num_images: int, fraction: float, seed: int) -> tuple[np.nd
     """Divide the training images into those to train on and those for validation.
 
     Args:
-        num_images: how many there are to divide.
         fraction: share for validation, rounded to whole images, at least one.
         seed: the recipe's; the same seed divides alike on every backend.
 

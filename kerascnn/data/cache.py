@@ -34,9 +34,7 @@ def load(name: str, fingerprint: str, build: Callable[[], Arrays]) -> Arrays:
     cannot be written, the arrays are returned from memory.
 
     Args:
-        name: of the data set.
         fingerprint: of its source; another fingerprint is another entry.
-        build: makes the arrays.
 
     Returns:
         Name to array, read-only, and memory-mapped where they are stored.

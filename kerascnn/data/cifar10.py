@@ -138,9 +138,6 @@ def read_split(
     return images, labels
 
 
-# What lies on disk
-
-
 def dataset_directory(data_dir: Path) -> Path:
     """Where CIFAR-10 lies in a TFDS data directory, or will."""
     return data_dir / "cifar10" / VERSION
@@ -238,9 +235,6 @@ def reason(error: BaseException) -> str:
     """The first sentence of an error, in one line."""
     text = str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
     return text.split(";")[0].strip().replace("\n", " ") or type(error).__name__
-
-
-# Reading
 
 
 def _open_source(split: str, data_dir: Path) -> Any:

@@ -90,9 +90,6 @@ def prepare(
     return data_dir
 
 
-# The place
-
-
 @contextlib.contextmanager
 def _staging_directory(data_dir: Path) -> Iterator[Path]:
     """A temporary data directory beside the final place, on the same disk, always removed."""
@@ -138,9 +135,6 @@ def _unwritable(data_dir: Path, error: Exception) -> DatasetError:
         f"CIFAR-10 cannot be prepared in {data_dir}: {reason(error)}. Expected a directory that"
         " can be written, with 400 MB free. Choose another with --data-dir or TFDS_DATA_DIR."
     )
-
-
-# The archive
 
 
 def _load_batches(
@@ -235,9 +229,6 @@ def _read_archive(file: BinaryIO, name: str) -> dict[str, np.ndarray]:
         )
         for split, batches in BATCH_FILES.items()
     }
-
-
-# The writing
 
 
 def _write_dataset(

@@ -30,7 +30,6 @@ def load_image(path: str | Path, image_shape: tuple[int, int, int] | None = None
     middle is cut out in its proportions and resampled by Lanczos's filter with antialiasing.
 
     Args:
-        path: of the file.
         image_shape: height, width and channels, 1 or 3, to fit; None keeps the picture's size.
 
     Returns:

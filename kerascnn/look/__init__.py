@@ -182,9 +182,8 @@ def predict_files(subject: Subject) -> list[ProbabilityPicture]:
             "(num_images, num_classes)."
         )
     found = []
-    for name, image, values in zip(
-        shown.names, _to_color(shown.images), probabilities, strict=True
-    ):
+    images = _to_color(shown.images)
+    for name, image, values in zip(shown.names, images, probabilities, strict=True):
         ranked = {subject.class_names[i]: values[i] for i in highest(values, len(values))}
         record = Probabilities(image=name, prediction=next(iter(ranked)), probabilities=ranked)
         found.append(ProbabilityPicture(record, image))

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 
 from kerascnn.errors import SelectionError
 from kerascnn.look.images import in_batches
@@ -63,7 +64,6 @@ def top_images(scores: np.ndarray) -> np.ndarray:
     The 100 highest, or a tenth of the images where they are fewer than 1000. Where the last of
     them scores the same as the next one, as the many images do that a sparse filter leaves at zero,
     all images of that score are left out: which of them come first says nothing.
-
     """
     count = min(NUM_TOP, max(1, len(scores) // 10))
     top, rest = np.split(highest(scores, count + 1), [count])
@@ -81,15 +81,12 @@ def over_represented(
     Args:
         labels: of all images, int (num_images,).
         top: indices of the top images.
-        class_names: name of each label.
     """
-    from scipy.stats import hypergeom
-
     if not len(top):
         return []
     base = np.bincount(labels, minlength=len(class_names))
     counts = np.bincount(labels[top], minlength=len(class_names))
-    tails = hypergeom.sf(counts - 1, len(labels), base, len(top))
+    tails = scipy.stats.hypergeom.sf(counts - 1, len(labels), base, len(top))
     p_values = np.minimum(tails * len(class_names), 1.0)
     return [
         ClassShare(
@@ -110,11 +107,10 @@ def rank_correlations(scores: np.ndarray, properties: dict[str, np.ndarray]) -> 
 
     A property or filter that does not vary has rho 0.
     """
-    from scipy.stats import rankdata
-
-    ranks = _standardized(rankdata(scores))
+    rank = scipy.stats.rankdata
+    ranks = _standardized(rank(scores))
     rhos = {
-        name: float(np.mean(ranks * _standardized(rankdata(values))))
+        name: float(np.mean(ranks * _standardized(rank(values))))
         for name, values in properties.items()
     }
     return dict(sorted(rhos.items(), key=lambda item: -abs(item[1])))
@@ -129,19 +125,16 @@ def superiority(scores: np.ndarray, is_class: np.ndarray, control: np.ndarray) -
     normal approximation.
 
     Args:
-        scores: of the filter.
         is_class: bool (num_images,), whether an image is of the class.
         control: (num_images,), the property.
     """
-    from scipy.stats import norm, rankdata
-
     numerator = expected = variance = weight_sum = 0.0
     for rows in np.array_split(np.argsort(control, kind="stable"), NUM_STRATA):
         ours = is_class[rows]
         n, m = int(ours.sum()), int((~ours).sum())
         if not n or not m:
             continue
-        u = rankdata(scores[rows])[ours].sum() - n * (n + 1) / 2
+        u = scipy.stats.rankdata(scores[rows])[ours].sum() - n * (n + 1) / 2
         weight = 1 / (n + m + 1)
         numerator += weight * u
         expected += weight * n * m / 2
@@ -151,12 +144,12 @@ def superiority(scores: np.ndarray, is_class: np.ndarray, control: np.ndarray) -
         return Superiority(probability=0.5, low=0.0, high=1.0, p_value=1.0)
     z = (numerator - expected) / math.sqrt(variance)
     probability = float(numerator / weight_sum)
-    margin = float(norm.isf(SIGNIFICANCE / 2) * math.sqrt(variance) / weight_sum)
+    margin = float(scipy.stats.norm.isf(SIGNIFICANCE / 2) * math.sqrt(variance) / weight_sum)
     return Superiority(
         probability=probability,
         low=max(0.0, probability - margin),
         high=min(1.0, probability + margin),
-        p_value=2 * norm.sf(abs(z)),
+        p_value=2 * scipy.stats.norm.sf(abs(z)),
     )
 
 
@@ -170,11 +163,9 @@ def explain(
     """What one filter's answer follows, as numbers, and as sentences that say no more than they do.
 
     Args:
-        survey: what the layer answered to the images.
         filter_index: from 0.
         properties: of the images, as `image_properties` gives them.
         labels: int (num_images,), or None where no classes are known.
-        class_names: name of each label.
 
     Raises:
         SelectionError: if there are too few images to tell.
@@ -283,9 +274,8 @@ def _in_words(
 
 def _chance_rho(num_images: int, num_properties: int) -> float:
     """The rank correlation that the strongest of so many properties rarely has by chance."""
-    from scipy.stats import norm
-
-    return float(norm.isf(SIGNIFICANCE / 2 / num_properties)) / math.sqrt(max(num_images - 1, 1))
+    bound = scipy.stats.norm.isf(SIGNIFICANCE / 2 / num_properties)
+    return float(bound) / math.sqrt(max(num_images - 1, 1))
 
 
 def _class_in_words(found: ExplainedClass, followed: str) -> str:

@@ -17,7 +17,6 @@ class Survey:
     """Numbers of one layer over one set of images.
 
     Attributes:
-        layer: name of the layer.
         scores: `mean`, `max` and `l2` to float32 (num_images, filters).
         kernels: float32 (height, width, channels, filters), see `graph.effective_kernels`, or None.
     """
@@ -64,9 +63,8 @@ def kept_survey(run: Run, source: str, layer: str, num_images: int) -> Survey | 
     """The numbers that a run keeps of a layer and these images, if it does.
 
     Args:
-        run: where they are kept; what was measured with another model there does not count.
+        run: what was measured with another model there does not count.
         source: names the images; the same name must mean the same images.
-        layer, num_images: what they must be of.
     """
     kept = run.read_activations(f"{source}/{layer}")
     if not all(len(kept.get(name, ())) == num_images for name in SCORES):

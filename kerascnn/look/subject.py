@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 
 from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
@@ -31,7 +32,6 @@ class Subject:
         run: a run, or None where `model_path` is given.
         model_path: a `.keras` file.
         images: see `load_shown`; empty for the run's own test images.
-        data_dir: see `load_dataset`.
         value_range: lowest and highest pixel value that the model takes; a run's takes 0 to 255.
     """
 
@@ -48,12 +48,10 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """Name of the run, or of the model's file."""
         return self.run.name if self.run else self.model_path.name
 
     @cached_property
     def model(self) -> keras.Model:
-        """The Keras model, loaded when first asked for."""
         require_backend()
         if not self.run:
             model = load_model(self.model_path)
@@ -65,7 +63,6 @@ class Subject:
 
     @cached_property
     def shown(self) -> Shown:
-        """The images, read when first asked for."""
         if self._images:
             return load_shown(self._images, input_shape(self.model), self.data_dir)
         if not self.run:
@@ -161,13 +158,11 @@ def _to_probabilities(model: keras.Model, outputs: np.ndarray) -> np.ndarray:
 
     One unit gives the second of two classes, as Keras's binary cross-entropy has it.
     """
-    from scipy.special import expit, softmax
-
     from kerascnn.model.graph import ends_in_sigmoid
 
     if outputs.shape[1] == 1:
-        share = outputs if ends_in_sigmoid(model) else expit(outputs)
+        share = outputs if ends_in_sigmoid(model) else scipy.special.expit(outputs)
         return np.concatenate([1 - share, share], axis=1)
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs
-    return softmax(outputs, axis=1)
+    return scipy.special.softmax(outputs, axis=1)

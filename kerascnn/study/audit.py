@@ -22,7 +22,6 @@ def audit(runs_dir: str | Path = "runs", data_dir: str | Path | None = None) -> 
     stand beside it, and the evidence says where one of them holds instead.
 
     Args:
-        runs_dir: where the runs are.
         data_dir: directory of prepared TFDS data sets, for the images that excite filters.
     """
     runs = list_runs(runs_dir)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 
 from kerascnn.evaluation import metrics
 from kerascnn.records.quantity import BEST_VAL_LOSS, GAP, Quantity, Unit, percent
@@ -179,21 +180,17 @@ def learns_steadily(evidence: Evidence, recipe: str) -> Finding:
 
 
 def _falls(losses: Sequence[float]) -> bool:
-    from scipy.stats import kendalltau
-
-    found = kendalltau(np.arange(len(losses)), losses, alternative="less")
+    found = scipy.stats.kendalltau(np.arange(len(losses)), losses, alternative="less")
     return bool(found.pvalue <= 1 - SURE)
 
 
 def _of_slope(slope: float, margin: float) -> Verdict:
-    """Whether a slope is above zero by more than its margin."""
     if slope > margin:
         return Verdict.HOLDS
     return Verdict.FAILS if slope < -margin else Verdict.UNTOLD
 
 
 def _course(run: Result) -> str:
-    """Best and last validation loss of a run, and what its own diagnosis calls it."""
     is_overfitted = any(isinstance(found, Overfitting) for found in run.metrics.diagnosis)
     called = "; its diagnosis calls this overfitting" if is_overfitted else ""
     return (

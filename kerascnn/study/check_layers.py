@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import scipy
 
 from kerascnn.look import explanation as filters
 from kerascnn.records.quantity import percent
@@ -206,12 +207,10 @@ def _learned(
 
 
 def _p_value(one: list[float], other: list[float], side: str) -> float:
-    from scipy.stats import permutation_test
-
     def difference(a, b, axis):
         return np.mean(a, axis=axis) - np.mean(b, axis=axis)
 
-    found = permutation_test(
+    found = scipy.stats.permutation_test(
         (one, other), difference, vectorized=True, alternative=side, random_state=0
     )
     return float(found.pvalue)
@@ -299,7 +298,6 @@ def _filters_of_airplanes_on_blue(layer: Layer) -> list[int]:
 
 
 def _explain(layer: Layer, index: int) -> Answer:
-    """Whether a filter follows the blue of the border, and not airplanes."""
     scores, blue = layer.scores[:, index], layer.properties[BLUE]
     rho = filters.rank_correlations(scores, {BLUE: blue})[BLUE]
     given = filters.superiority(scores, layer.is_of("airplane"), blue)
@@ -338,6 +336,4 @@ def _rows(scores: np.ndarray) -> np.ndarray:
 
 
 def _probability_of_superiority(one: np.ndarray, other: np.ndarray) -> float:
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(one, other).statistic / (len(one) * len(other)))
+    return float(scipy.stats.mannwhitneyu(one, other).statistic / (len(one) * len(other)))

@@ -157,9 +157,8 @@ def _compare(
 
 def _extreme(evidence: Evidence, recipe: str, named: tuple[str, ...], sign: int) -> Finding:
     runs = evidence.runs(recipe)
-    means = {
-        name: evidence.mean(recipe, class_accuracy(name)) for name in runs[0].class_accuracies()
-    }
+    classes = runs[0].class_accuracies()
+    means = {name: evidence.mean(recipe, class_accuracy(name)) for name in classes}
     order = sorted(means, key=lambda name: sign * means[name])[: len(named) + 1]
     listed = ", ".join(f"{name} {percent(means[name])}" for name in order)
     end = "highest" if sign < 0 else "lowest"
@@ -201,10 +200,8 @@ def _draw_class_accuracies(
     runs, means = evidence.runs(recipe), np.array(list(accuracies.values()))
     counts = np.array([row.count for row in runs[0].metrics.test.per_class if row.count])
     random, shape = np.random.default_rng(0), (NUM_DRAWS, len(means))
-    scales = np.array(list(map(class_scale, means)))
-    of_seeds = (
-        scales * spread.sd * math.sqrt(1 + 1 / len(runs)) * random.standard_t(spread.df, shape)
-    )
+    sds = np.array(list(map(class_scale, means))) * spread.sd
+    of_seeds = sds * math.sqrt(1 + 1 / len(runs)) * random.standard_t(spread.df, shape)
     of_images = np.sqrt(means * (1 - means) / counts) * random.standard_normal(shape)
     return means + of_seeds + of_images
 
@@ -216,10 +213,8 @@ def _lowest_epochs(val_loss: Sequence[float]) -> list[int]:
 
 
 def _measured(evidence: Evidence, recipe: str, quantity: Quantity) -> str:
-    values, mean = (
-        evidence.values(recipe, quantity),
-        quantity.write(evidence.mean(recipe, quantity)),
-    )
+    values = evidence.values(recipe, quantity)
+    mean = quantity.write(evidence.mean(recipe, quantity))
     if len(values) == 1:
         return f"{mean} (1 seed)"
     low, high = quantity.write(min(values)), quantity.write(max(values))

@@ -59,7 +59,6 @@ class Claim(BaseModel):
         return getattr(self, "quantity", QUANTITIES.get(self.kind))
 
     def find(self, evidence: Evidence) -> Finding:
-        """Decide about it."""
         own = {key: value for key, value in self if key not in Claim.model_fields}
         return CHECKS[self.kind](evidence, *self.recipes, **own)
 

@@ -32,7 +32,6 @@ class Layer:
         scores: mean activations, float32 (num_images, filters).
         properties: see `filters.image_properties`.
         labels: int (num_images,).
-        class_names: name of each label.
     """
 
     scores: np.ndarray
@@ -42,11 +41,9 @@ class Layer:
 
     @property
     def filters(self) -> range:
-        """The index of each filter."""
         return range(self.scores.shape[1])
 
     def is_of(self, *names: str) -> np.ndarray:
-        """Whether each image is of one of these classes."""
         return np.isin(self.labels, [self.class_names.index(name) for name in names])
 
     def top(self, index: int) -> np.ndarray:
@@ -59,11 +56,7 @@ class Layer:
 
 
 class FirstLayers:
-    """Gives first layers and what they answer to the test images.
-
-    Args:
-        data_dir: directory of prepared TFDS data sets.
-    """
+    """Gives first layers and what they answer to the test images."""
 
     def __init__(self, data_dir: str | Path | None = None):
         self.data_dir = data_dir
@@ -104,7 +97,6 @@ class Evidence:
         results: see `select_results`.
         others: results of another reading, to tell the spread of seeds where this one has too few;
             a run that is in both counts once.
-        look: gives first layers.
     """
 
     def __init__(
@@ -128,11 +120,9 @@ class Evidence:
         return unanimous({run.seed: answer(run) for run in self.runs(recipe)})
 
     def values(self, recipe: str, quantity: Quantity) -> list[float]:
-        """A quantity of each run that knows it."""
         return values_of(self.runs(recipe), quantity)
 
     def mean(self, recipe: str, quantity: Quantity) -> float:
-        """The mean over seeds."""
         values = self.values(recipe, quantity)
         return math.fsum(values) / len(values)
 
@@ -157,11 +147,9 @@ class Evidence:
         return scale * spread.margin(len(values))
 
     def difference_margin(self, a: str, b: str, num_new: float = 1) -> float | None:
-        """How far the difference of test accuracy (b less a) may lie from the one measured, 95 %.
+        """How far a difference of test accuracy may lie from the one measured, 95 %.
 
-        Args:
-            a, b: recipes.
-            num_new: see `metrics.Spread.margin`.
+        For `num_new` see `metrics.Spread.margin`.
         """
         spread = self.spread(ACCURACY)
         if spread is None:

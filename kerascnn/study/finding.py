@@ -15,7 +15,6 @@ class Finding:
     """The verdict on a claim and why.
 
     Attributes:
-        verdict: on the claim.
         evidence: whole sentences, with the figures.
         reported: the study's number; None where the claim is not about one.
         measured: the number here, the mean over seeds.
@@ -30,11 +29,8 @@ class Finding:
 def unanimous(answers: Mapping[int, Answer], unknown: Verdict = Verdict.UNTOLD) -> Finding:
     """A finding from the answer of each seed.
 
-    It holds where all say yes, and does not where all say no.
-
-    Args:
-        answers: seed to answer.
-        unknown: the verdict where no seed can say.
+    It holds where all say yes, and does not where all say no. Where no seed can say, the verdict
+    is `unknown`.
     """
     given = [yes for yes, _ in answers.values()]
     verdict = Verdict.UNTOLD

@@ -25,7 +25,6 @@ class Reading:
 
     Attributes:
         name: such as `pool-after-1`.
-        title: what is understood, in a few words.
         values: keys of a recipe and what to set them to.
         recipes: names of the recipes that it concerns; empty for all of the study's.
         epoch: which other epoch's figures are read off the same runs, a number counting from 1;
@@ -45,7 +44,6 @@ class Reading:
         return self.epoch is None
 
     def concerns(self, recipe_name: str) -> bool:
-        """Whether the reading says anything about a recipe."""
         return not self.recipes or recipe_name in self.recipes
 
     def resolve(self, recipe: Recipe, seed: int | None = None) -> Recipe:
@@ -66,10 +64,8 @@ READINGS = {
         DEFAULT,
         Reading("pool-after-1", "pooling once, after block 1", {"model.pool_after": [1]}),
         Reading("pool-after-3", "pooling once, after block 3", {"model.pool_after": [3]}),
-        Reading(
-            "rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, recipes=SGD[:1]
-        ),
-        Reading("momentum-0.9", "SGD with momentum 0.9", {"train.momentum": 0.9}, recipes=SGD),
+        Reading("rate-0.02", "the first rate is 0.02", {"train.learning_rate": 0.02}, SGD[:1]),
+        Reading("momentum-0.9", "SGD with momentum 0.9", {"train.momentum": 0.9}, SGD),
         Reading("epoch-6", "the model of epoch 6", recipes=SGD[:1], epoch=6),
         Reading(
             "train-at-best",
@@ -117,7 +113,6 @@ def choose_recipes(
 
     Args:
         names: of recipes; empty for all that the reading concerns.
-        reading: how they are understood.
         values: keys of a recipe and what to set them to, see `Recipe.with_values`.
 
     Raises:

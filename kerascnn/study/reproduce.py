@@ -1,7 +1,5 @@
 """Many runs, each in a process of its own, so that any of them can be stopped and gone on with."""
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import heapq
@@ -49,16 +47,14 @@ class Job:
     state: str = "waiting"
     run: Run | None = None
     message: str = ""
-    process: _Process | None = None
+    process: "_Process | None" = None
 
     @property
     def name(self) -> str:
-        """Recipe and seed."""
         return f"{self.recipe.name}, seed {self.recipe.train.seed}"
 
     @property
     def epochs(self) -> int:
-        """Epochs that it has in all."""
         return self.recipe.train.epochs
 
     @property
@@ -70,7 +66,6 @@ class Job:
 
     @property
     def epochs_left(self) -> int:
-        """Epochs that are still to come."""
         return self.epochs - len(self.epoch_seconds)
 
 
@@ -80,9 +75,7 @@ class Reproduction:
     Args:
         recipes: as shipped.
         seeds: of each recipe.
-        reading: how the recipes are understood.
         runs_dir: where runs are, and are made.
-        data_dir: directory of prepared TFDS data sets.
 
     Raises:
         RunError: if no runs can be made in the directory.
@@ -116,10 +109,9 @@ class Reproduction:
 
     @property
     def failed(self) -> list[Job]:
-        """Jobs that failed."""
         return self._jobs("failed")
 
-    def make(self, num_jobs: int, watch: Callable[[Reproduction], None]) -> None:
+    def make(self, num_jobs: int, watch: Callable[["Reproduction"], None]) -> None:
         """Make what is missing, so many runs at a time; what failed does not stop the others.
 
         Args:
@@ -265,7 +257,6 @@ class _Process:
 
 
 def _why(status: int, said: list[str]) -> str:
-    """Why a process failed, by its exit status and what it said."""
     if status < 0:
         return f"its process was ended by signal {-status}."
     errors = [line for line in said if line.startswith("Error: ")]

@@ -39,7 +39,6 @@ class Result:
 
     @property
     def seed(self) -> int:
-        """The recipe's seed."""
         return self.recipe.train.seed
 
     @property
@@ -101,7 +100,6 @@ def select_results(
 
     Args:
         results: see `load_results`, the oldest run first.
-        reading: how the recipes are understood.
         recipes: those that the reading does not concern are passed over.
 
     Returns:

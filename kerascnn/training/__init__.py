@@ -25,12 +25,14 @@ from kerascnn.training.steps import use_fast_step
 # Validation images a step: the result does not depend on it, the speed does.
 VALIDATION_BATCH_SIZE = 500
 
+Callbacks = tuple[keras.callbacks.Callback, ...]
+
 
 def train(
     recipe: Recipe,
     runs_dir: str | Path = "runs",
     data_dir: str | Path | None = None,
-    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    callbacks: Callbacks = (),
     dataset: Dataset | None = None,
     fast: bool = True,
     started: Callable[[Run], object] | None = None,
@@ -38,8 +40,6 @@ def train(
     """Train the network of a recipe into a new run directory.
 
     Args:
-        recipe: what to train, on what, and how.
-        runs_dir: where the run directory is made.
         data_dir: directory of prepared TFDS data sets, see `load_dataset`.
         callbacks: further Keras callbacks, for instance a display.
         dataset: images and labels to use instead of loading `recipe.data.dataset`.
@@ -72,7 +72,7 @@ def train(
 def resume(
     run: Run,
     data_dir: str | Path | None = None,
-    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    callbacks: Callbacks = (),
     dataset: Dataset | None = None,
     started: Callable[[Run], object] | None = None,
 ) -> Run:
@@ -141,11 +141,7 @@ def _describe(model: keras.Model, fast: bool) -> Environment:
 
 
 def _fit(
-    run: Run,
-    checkpoint: Checkpoint,
-    model: keras.Model,
-    dataset: Dataset,
-    callbacks: tuple[keras.callbacks.Callback, ...],
+    run: Run, checkpoint: Checkpoint, model: keras.Model, dataset: Dataset, callbacks: Callbacks
 ) -> None:
     recipe = run.recipe
     batches, validation = build_batches(recipe, dataset)
@@ -176,19 +172,13 @@ def _finish(run: Run, checkpoint: Checkpoint) -> None:
 
 def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:
     """Training batches, augmented, and validation images and labels, never augmented."""
-    training, validation = split_validation(
-        len(dataset.train_images), recipe.data.validation_fraction, recipe.train.seed
-    )
+    images, labels, settings = dataset.train_images, dataset.train_labels, recipe.train
+    fraction = recipe.data.validation_fraction
+    training, validation = split_validation(len(images), fraction, settings.seed)
     augmentation = build_augmentation(recipe)
-    batches = TrainingBatches(
-        dataset.train_images,
-        dataset.train_labels,
-        recipe.train.batch_size,
-        recipe.train.seed,
-        augmentation if augmentation.steps else None,
-        training,
-    )
-    return batches, (dataset.train_images[validation], dataset.train_labels[validation])
+    augment = augmentation if augmentation.steps else None
+    batches = TrainingBatches(images, labels, settings.batch_size, settings.seed, augment, training)
+    return batches, (images[validation], labels[validation])
 
 
 def _git_commit() -> str | None:

@@ -204,7 +204,6 @@ class AugmentationPipeline(ImageAugmentation):
 
     Args:
         steps: the layers, in order; their own seeds and places are not used.
-        seed: see `ImageAugmentation`.
     """
 
     def __init__(self, steps: list[ImageAugmentation], seed: int = 0, **kwargs):
@@ -257,9 +256,7 @@ def sample_examples(
     """Some of the training images, drawn from the recipe's seed, and draws of their augmentation.
 
     Args:
-        recipe: its augmentation and seed are used.
         images: all training images, uint8 (num_images, height, width, 3).
-        num_images: how many of them are drawn.
         num_draws: draws of each, as in so many epochs.
 
     Returns:

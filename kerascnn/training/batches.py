@@ -23,7 +23,6 @@ class TrainingBatches(keras.utils.PyDataset):
         images: uint8 (num_images, height, width, channels).
         labels: int32 (num_images,).
         batch_size: images a batch; the last batch of an epoch may be smaller.
-        seed: the recipe's seed.
         indices: the images that train; all where None.
     """
 
@@ -46,7 +45,6 @@ class TrainingBatches(keras.utils.PyDataset):
         self._block_key, self._block = None, None
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
         return -(-len(self.indices) // self.batch_size)
 
     def begin(self, epoch: int) -> None:

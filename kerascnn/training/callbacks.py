@@ -39,9 +39,7 @@ class FiniteLoss(keras.callbacks.Callback):
 class KeepRun(keras.callbacks.Callback):
     """Stores each epoch in the run: its row, a checkpoint, and the model of lowest validation loss.
 
-    Args:
-        run: where to.
-        checkpoint: the run's last one; `checkpoint` of the callback is then the latest.
+    `checkpoint` is the run's last one at first, and then the latest.
     """
 
     def __init__(self, run: Run, checkpoint: Checkpoint):

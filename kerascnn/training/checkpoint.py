@@ -12,10 +12,8 @@ from kerascnn.errors import RunError
 
 def capture(model: keras.Model) -> dict[str, np.ndarray]:
     """Arrays of all variables of a compiled model and its optimizer, by their places."""
-    return {
-        name: np.array(keras.ops.convert_to_numpy(variable))
-        for name, variable in _variables(model).items()
-    }
+    convert = keras.ops.convert_to_numpy
+    return {name: np.array(convert(variable)) for name, variable in _variables(model).items()}
 
 
 def restore(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:

@@ -35,7 +35,6 @@ class TensorFlowStep(FastStep):
 
     @staticmethod
     def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
-        """Whether the step computes what the model, its loss and its metrics say."""
         # XLA compiles Keras's own step as well as this one.
         graph = not model.run_eagerly and not model.jit_compile
         alone = type(model.distribute_strategy) is type(tf.distribute.get_strategy())

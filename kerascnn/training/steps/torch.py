@@ -79,10 +79,8 @@ class TorchStep(FastStep):
 def _unpack(iterator_data: list) -> tuple[torch.Tensor, torch.Tensor]:
     # To the device and the type that Keras would give them.
     images, labels = iterator_data[0][:2]
-    return (
-        keras.ops.convert_to_tensor(images, "float32"),
-        keras.ops.convert_to_tensor(labels, "int64"),
-    )
+    convert = keras.ops.convert_to_tensor
+    return convert(images, "float32"), convert(labels, "int64")
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -186,9 +184,8 @@ def _dropout(layer: layers.Dropout) -> Lowered | None:
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
         if not training:
             return x
-        bits = np.random.Philox(key=[n % 2**64 for n in state.value.tolist()]).random_raw(
-            -(-x.numel() // 4)
-        )
+        random = np.random.Philox(key=[n % 2**64 for n in state.value.tolist()])
+        bits = random.random_raw(-(-x.numel() // 4))
         state.value[1] += 1
         kept = (bits.view(np.uint16)[: x.numel()] < keep).reshape(x.shape)
         return x * torch.from_numpy(kept).to(x).mul_(scale)
@@ -232,7 +229,6 @@ class _FusedAdam:
         self.optimizer = optimizer
 
     def __call__(self, gradients: Sequence[torch.Tensor], weights: Sequence[keras.Variable]):
-        """One update of the weights."""
         optimizer = self.optimizer
         values, momentums, velocities = zip(*(self._state[id(w)] for w in weights), strict=True)
         step = int(optimizer.iterations.value) + 1
