@@ -105,7 +105,7 @@ def main():
     found["top/indices"], found["top/scores"] = top.indices, top.scores
     resume(run, dataset=dataset)
     evaluate(run, dataset=dataset)
-    found["resumed/val_loss"] = np.array(run.read_history()["val_loss"])
+    found["resumed/val_loss"] = np.array(run.read_history().val_loss)
     found["resumed/probabilities"] = run.read_predictions()["probabilities"]
     np.savez(output, **found)
 

@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 
 import keras
-from test_resume import DATASET, RECIPE, interrupted, sha256_of_weights
 
 from kerascnn.errors import RunError
 from kerascnn.evaluation import evaluate, load_best_model
 from kerascnn.run import Run
 from kerascnn.training import resume, train
+from made.interrupted import DATASET, RECIPE, interrupted, sha256_of_weights
 
 PAGE = 4096
 NUMBERS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
@@ -68,9 +68,9 @@ def fails(work):
 
 def disturb(run, whole, work, undo):
     """Train on under a disturbance, then without; gives the file that failed, and the outcome."""
-    before = run.read_history()["epoch"]
+    before = run.read_history().epoch
     failed = fails(lambda: resume(run, dataset=DATASET, callbacks=(AtEpoch(work),)))
-    after = run.read_history()["epoch"]
+    after = run.read_history().epoch
     assert after[: len(before)] == before, "rows were lost"
     load_best_model(run)
     undo()

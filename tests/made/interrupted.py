@@ -67,4 +67,4 @@ def assert_same_run(one, other):
     mine, theirs = one.read_predictions(), other.read_predictions()
     for name in mine:
         np.testing.assert_array_equal(mine[name], theirs[name])
-    assert one.read_metrics()["best_epoch"] == other.read_metrics()["best_epoch"]
+    assert one.read_metrics().best_epoch == other.read_metrics().best_epoch

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import keras  # noqa: F401, imported once for all children
-from test_resume import DATASET, RECIPE
 
 from kerascnn.run.find import list_runs
 from kerascnn.training import resume, train
+from made.interrupted import DATASET, RECIPE
 
 EPOCHS = 12
 
