@@ -19,6 +19,7 @@ import keras
 
 from kerascnn.errors import RunError
 from kerascnn.evaluation import evaluate, load_best_model
+from kerascnn.evaluation.figures import write_figures
 from kerascnn.run import Run
 from kerascnn.training import resume, train
 from made.interrupted import DATASET, RECIPE, interrupted, sha256_of_weights
@@ -64,6 +65,12 @@ def fails(work):
     found = re.fullmatch(expected, message)
     assert found or not message, message
     return found and found[2]
+
+
+def measure(run):
+    """Evaluate and draw, as the command does."""
+    evaluate(run, dataset=DATASET)
+    write_figures(run, dataset=DATASET)
 
 
 def disturb(run, whole, work, undo):
@@ -129,9 +136,9 @@ def main():
     found.append(disturb(run, whole, lambda: None, lambda: None))
     for free in (0, 4, 40):
         fill(disk, free * PAGE)
-        found.append((fails(lambda: evaluate(run, dataset=DATASET)), True))
+        found.append((fails(lambda: measure(run)), True))
         (disk / "filler").unlink()
-    evaluate(run, dataset=DATASET)
+    measure(run)
     failed = sorted({name for name, _ in found if name})
     same = all(same for _, same in found)
     print(json.dumps({"failed": failed, "same": same, "read_only": read_only}))
