@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerascnn.cli.options import DataDir, Json, RunsDir, complete_recipe
+from kerascnn.cli.options import (
+    DataDir,
+    DatasetName,
+    Epochs,
+    Json,
+    RunsDir,
+    Settings,
+    complete_recipe,
+)
 from kerascnn.cli.output import err, out, print_json, remark
 from kerascnn.cli.report import write_report
 from kerascnn.errors import RunError, SelectionError
@@ -46,16 +54,9 @@ def reproduce(
             autocompletion=complete_reading,
         ),
     ] = "every-block",
-    dataset: Annotated[
-        str | None, typer.Option(help="Data set: cifar10, shapes, or a folder of classes.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training images.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any key in all recipes; repeatable."),
-    ] = None,
+    dataset: DatasetName = None,
+    epochs: Epochs = None,
+    set_: Settings = None,
     data_dir: DataDir = None,
     runs_dir: RunsDir = Path("runs"),
     json: Json = False,
