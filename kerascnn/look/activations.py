@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from kerascnn.backend import keep_freed_memory
 from kerascnn.errors import ModelError
 from kerascnn.look.images import in_batches
 from kerascnn.look.scores import SCORES, Survey
-from kerascnn.model.graph import effective_kernels, find_output, sub_model, to_channels_last
+from kerascnn.model.axes import to_channels_last
+from kerascnn.model.graph import attach, find_output, fresh_name, sub_model
+from kerascnn.model.taps import effective_kernels
 
 Images = np.ndarray | Iterable[np.ndarray]
 
@@ -68,7 +70,9 @@ class TopActivations:
         )
 
 
-def feature_maps(model: keras.Model, images: Images, layer: str) -> np.ndarray:
+def feature_maps(
+    model: keras.Model, images: Images, layer: str, data_format: str | None = None
+) -> np.ndarray:
     """What a layer gives for images.
 
     Args:
@@ -76,24 +80,31 @@ def feature_maps(model: keras.Model, images: Images, layer: str) -> np.ndarray:
         images: (num_images, height, width, channels) as the model takes them, or an iterable of
             such batches.
         layer: as for `model.graph.truncate`.
+        data_format: `channels_first` or `channels_last`, where the layer's output cannot be told
+            to be one of them.
 
     Returns:
         float32 (num_images, height, width, filters), also where the model is channels_first; of a
-        layer of units, such as a Dense, (num_images, 1, 1, units).
+        layer of units, such as a Dense, (num_images, 1, 1, units); of tokens, see
+        `model.axes.to_channels_last`.
     """
-    output = find_output(model, layer)
-    extractor = sub_model(model, to_channels_last(output))
+    maps = to_channels_last(find_output(model, layer), data_format)
+    extractor = sub_model(model, maps)
     batches = (extractor.predict_on_batch(np.asarray(batch)) for batch in _batches(images))
     return np.concatenate([np.asarray(maps, "float32") for maps in batches])
 
 
 def filter_scores(
-    model: keras.Model, images: Images, layer: str, scores: tuple[str, ...] = ("mean",)
+    model: keras.Model,
+    images: Images,
+    layer: str,
+    scores: tuple[str, ...] = ("mean",),
+    data_format: str | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """One number an image, filter and score, batch by batch.
+    """One number an image, filter and score, batch by batch, reckoned in float32.
 
     Args:
-        model, images, layer: as for `feature_maps`.
+        model, images, layer, data_format: as for `feature_maps`.
         scores: of `mean` over the map's pixels, `max`, and `l2` (root of the sum of squares).
 
     Yields:
@@ -103,29 +114,39 @@ def filter_scores(
     if unknown:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: {unknown[0]!r}")
     keep_freed_memory()
-    maps = to_channels_last(find_output(model, layer))
-    scorer = sub_model(model, [_reduce(maps, score) for score in scores])
+    maps = to_channels_last(find_output(model, layer), data_format)
+    scorer = sub_model(model, [attach(MapScore(score), maps) for score in scores])
     for batch in _batches(images):
         answers = scorer.predict_on_batch(np.asarray(batch))
         answers = answers if isinstance(answers, list) else [answers]
         yield tuple(np.asarray(answer, "float32") for answer in answers)
 
 
-def measure(model: keras.Model, batches: Iterable[np.ndarray], layer: str) -> Survey:
+def measure(
+    model: keras.Model, batches: Iterable[np.ndarray], layer: str, data_format: str | None = None
+) -> Survey:
     """Show images, as the model takes them, and keep one number an image, filter and score.
 
     Raises:
         ModelError: if there is no such layer, or it gives a number that is not finite.
     """
-    answers = zip(*filter_scores(model, batches, layer, SCORES), strict=True)
+    answers = zip(*filter_scores(model, batches, layer, SCORES, data_format), strict=True)
     scores = {name: np.concatenate(values) for name, values in zip(SCORES, answers, strict=True)}
     if not all(np.isfinite(values).all() for values in scores.values()):
         raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
-    return Survey(layer, scores, effective_kernels(model, layer))
+    kernels = effective_kernels(model, layer)
+    # Of another axis than that of the filters, there are no kernels.
+    is_theirs = kernels is not None and kernels.shape[-1] == scores["mean"].shape[1]
+    return Survey(layer, scores, kernels if is_theirs else None)
 
 
 def top_activations(
-    model: keras.Model, images: Images, layer: str, k: int = 5, score: str = "mean"
+    model: keras.Model,
+    images: Images,
+    layer: str,
+    k: int = 5,
+    score: str = "mean",
+    data_format: str | None = None,
 ) -> TopActivations:
     """The k images that excite each filter of a layer most, exactly, in one pass.
 
@@ -135,11 +156,12 @@ def top_activations(
         model, images, layer: as for `feature_maps`. Images count from 0 in their order.
         k: images for each filter.
         score: as for `filter_scores`.
+        data_format: as for `feature_maps`.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1. Received: k={k}")
     state, seen = None, 0
-    for (scores,) in filter_scores(model, images, layer, (score,)):
+    for (scores,) in filter_scores(model, images, layer, (score,), data_format):
         state = state or TopActivations.empty(scores.shape[1], k)
         state = state.update(scores, np.arange(seen, seen + len(scores)))
         seen += len(scores)
@@ -148,12 +170,22 @@ def top_activations(
     return state
 
 
-def _reduce(maps: keras.KerasTensor, score: str) -> keras.KerasTensor:
-    if score == "mean":
-        return ops.mean(maps, axis=(1, 2))
-    if score == "max":
-        return ops.max(maps, axis=(1, 2))
-    return ops.sqrt(ops.sum(ops.square(maps), axis=(1, 2)))
+class MapScore(layers.Layer):
+    """One of `SCORES` of float32 maps (num_images, height, width, filters), whatever the policy."""
+
+    def __init__(self, score: str):
+        super().__init__(name=fresh_name(score), dtype="float32", autocast=False)
+        self.score = score
+
+    def call(self, maps):
+        if self.score == "mean":
+            return ops.mean(maps, axis=(1, 2))
+        if self.score == "max":
+            return ops.max(maps, axis=(1, 2))
+        return ops.sqrt(ops.sum(ops.square(maps), axis=(1, 2)))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], input_shape[3]
 
 
 def _batches(images: Images) -> Iterable[np.ndarray]:

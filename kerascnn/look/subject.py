@@ -120,7 +120,7 @@ class Subject:
             return layer
         if self.run:
             return RUN_LAYERS[tap]
-        from kerascnn.model.graph import find_tap
+        from kerascnn.model.taps import find_tap
 
         return find_tap(self.model, tap)
 
@@ -158,7 +158,7 @@ def _to_probabilities(model: keras.Model, outputs: np.ndarray) -> np.ndarray:
 
     One unit gives the second of two classes, as Keras's binary cross-entropy has it.
     """
-    from kerascnn.model.graph import ends_in_sigmoid
+    from kerascnn.model.activation import ends_in_sigmoid
 
     if outputs.shape[1] == 1:
         share = outputs if ends_in_sigmoid(model) else scipy.special.expit(outputs)

@@ -12,7 +12,8 @@ from keras import layers
 from kerascnn.errors import ModelError
 from kerascnn.look.activations import TopActivations, feature_maps, filter_scores, top_activations
 from kerascnn.model.build import build_model
-from kerascnn.model.graph import describe_layers, effective_kernels, find_tap, truncate
+from kerascnn.model.graph import describe_layers, truncate
+from kerascnn.model.taps import effective_kernels, find_tap
 from kerascnn.recipe import load_recipe
 
 
@@ -263,9 +264,9 @@ def test_a_model_without_a_graph_is_refused():
 
 def test_a_layer_without_maps_is_refused():
     image = keras.Input((4, 4, 3))
-    model = keras.Model(image, layers.Reshape((16, 3), name="rows")(image))
+    model = keras.Model(image, layers.Reshape((4, 2, 2, 3), name="cubes")(image))
     with pytest.raises(ModelError, match="no feature maps"):
-        feature_maps(model, np.zeros((1, 4, 4, 3), "float32"), "rows")
+        feature_maps(model, np.zeros((1, 4, 4, 3), "float32"), "cubes")
 
 
 def test_taps_of_the_first_convolution(cnn):
