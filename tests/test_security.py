@@ -106,6 +106,7 @@ def test_no_module_unpickles_or_runs_text(path):
             assert settings.get("weights_only") == "True", f"{path}:{node.lineno}"
         if name.endswith(("saving.load_model", "models.load_model")):
             assert path == ROOT / "model" / "load.py", f"{path}:{node.lineno}"
+            assert settings.pop("custom_objects") == "custom_objects"
             assert settings == {"compile": "False", "safe_mode": "True"}
         assert not name.endswith(("load_weights", "enable_unsafe_deserialization"))
         assert not name.endswith(("extract", "extractall", "unpack_archive")), path

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.text import Text
 
-from kerascnn.cli.options import DataDir, Json, ModelFile, RunsDir, ValueRange, complete_run, spread
+from kerascnn.cli.options import (
+    Custom,
+    DataDir,
+    Json,
+    ModelFile,
+    RunsDir,
+    ValueRange,
+    complete_run,
+    spread,
+)
 from kerascnn.cli.output import out, print_json, remark, remark_problems, save_figure
 from kerascnn.errors import SelectionError
 from kerascnn.show.words import visible
@@ -59,6 +68,7 @@ class Layer:
         ),
     ] = None
     model: ModelFile = None
+    custom: Custom = None
     images: Annotated[
         list[str] | None,
         typer.Option(
@@ -203,6 +213,7 @@ def predict(
         ),
     ] = None,
     model: ModelFile = None,
+    custom: Custom = None,
     value_range: ValueRange = WHOLE_RANGE,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each picture.")] = 5,
     runs_dir: RunsDir = Path("runs"),
@@ -214,7 +225,14 @@ def predict(
     from kerascnn.show.filter_tables import table_probabilities
     from kerascnn.show.prediction_figures import plot_probabilities
 
-    asked = Layer(run=run, model=model, images=files, value_range=value_range, runs_dir=runs_dir)
+    asked = Layer(
+        run=run,
+        model=model,
+        custom=custom,
+        images=files,
+        value_range=value_range,
+        runs_dir=runs_dir,
+    )
     subject = _subject(asked)
     found = predict_files(subject)
     records = [each.record for each in found]
@@ -239,8 +257,11 @@ def _subject(looked_at: Layer) -> Subject:
         raise typer.BadParameter("name a run or a --model, not both")
     if value_range != WHOLE_RANGE and not model:
         raise typer.BadParameter("--value-range goes with --model; a run's models take 0 to 255")
+    if looked_at.custom and not model:
+        raise typer.BadParameter("--custom goes with --model; a run's models need no code")
     run = None if model else find_run(looked_at.run or "latest", looked_at.runs_dir)
-    return Subject(run, model, tuple(looked_at.images or ()), looked_at.data_dir, value_range)
+    images, custom = tuple(looked_at.images or ()), tuple(looked_at.custom or ())
+    return Subject(run, model, images, looked_at.data_dir, value_range, custom)
 
 
 def _parse_filters(text: str | None, count: int) -> list[int]:

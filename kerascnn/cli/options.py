@@ -100,6 +100,15 @@ ModelFile = Annotated[
         "--model", help="A .keras file to look into instead of a run. No code in it is run."
     ),
 ]
+Custom = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--custom",
+        metavar="FILE.py",
+        help="Python file that defines layers, activations or models of one's own that the --model "
+        "is made of. Its code is run. Can be repeated.",
+    ),
+]
 ValueRange = Annotated[
     tuple[float, float],
     typer.Option(

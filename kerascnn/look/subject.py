@@ -15,6 +15,7 @@ from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
 from kerascnn.look.images import Shown, in_batches, load_shown
 from kerascnn.look.scores import Survey, keep_survey, kept_survey
+from kerascnn.model.custom import load_custom
 from kerascnn.model.load import input_shape, load_model, takes_channels_first
 from kerascnn.run import Run
 
@@ -33,6 +34,7 @@ class Subject:
         model_path: a `.keras` file.
         images: see `load_shown`; empty for the run's own test images.
         value_range: lowest and highest pixel value that the model takes; a run's takes 0 to 255.
+        custom: Python files that define what the model is made of, see `load_custom`.
     """
 
     def __init__(
@@ -42,9 +44,10 @@ class Subject:
         images: tuple[str | Path, ...] = (),
         data_dir: Path | None = None,
         value_range: tuple[float, float] = (0.0, 255.0),
+        custom: tuple[Path, ...] = (),
     ):
         self.run, self.model_path, self.data_dir = run, model_path, data_dir
-        self._images, self._value_range = images, value_range
+        self._images, self._value_range, self._custom = images, value_range, custom
 
     @property
     def name(self) -> str:
@@ -54,7 +57,7 @@ class Subject:
     def model(self) -> keras.Model:
         require_backend()
         if not self.run:
-            model = load_model(self.model_path)
+            model = load_model(self.model_path, custom_objects=load_custom(self._custom))
             input_shape(model)  # is an error where it takes no pictures
             return model
         from kerascnn.evaluation import load_best_model

@@ -13,7 +13,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,12 +42,18 @@ HDF5_FILTERS = (1, 2, 3, 32000)
 DEFAULT_SIDE = 224
 
 
-def load_model(path: Path, called: str | None = None) -> keras.Model:
+def load_model(
+    path: Path,
+    called: str | None = None,
+    custom_objects: Mapping[str, object] | None = None,
+) -> keras.Model:
     """The model of a `.keras` file, checked and in Keras's safe mode, without its optimizer.
 
     Args:
         path: of the file.
         called: what to call it in an error; else its path.
+        custom_objects: layers, activations and models of one's own, by their names in the file;
+            `kerascnn.model.custom.load_custom` takes them from a Python file.
 
     Raises:
         ModelError: if there is no such file, it is of another kind, damaged, or not safe to load.
@@ -63,11 +69,13 @@ def load_model(path: Path, called: str | None = None) -> keras.Model:
 
     try:
         config, num_stored = _check(path)
-        check_classes(config)
-        _check_size(config, num_stored)
+        check_classes(config, custom_objects)
+        _check_size(config, num_stored, custom_objects)
         import keras
 
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(
+            path, custom_objects=custom_objects, compile=False, safe_mode=True
+        )
     except Exception as error:  # Keras, h5py and zipfile raise many kinds
         called = called or f"'{path}'"
         raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
@@ -223,21 +231,23 @@ def _check_dataset(name: str, dataset: object) -> None:
 # The memory it takes.
 
 
-def _check_size(config: dict, num_stored: int) -> None:
+def _check_size(
+    config: dict, num_stored: int, custom_objects: Mapping[str, object] | None = None
+) -> None:
     """Refuse a model that would take far more memory than its weights fill."""
     # In a thread of its own, because Keras keeps for each thread what it has yet to give values.
     with ThreadPoolExecutor(1) as thread:
-        wanted = thread.submit(_count_weights, config).result()
+        wanted = thread.submit(_count_weights, config, custom_objects).result()
     if wanted > HARMLESS_WEIGHTS + 4 * num_stored:
         raise ValueError(f"it has {wanted:,} weights, but {num_stored:,} are stored")
 
 
-def _count_weights(config: dict) -> int:
+def _count_weights(config: dict, custom_objects: Mapping[str, object] | None) -> int:
     """The weights of a model, built without values: in this scope Keras makes no arrays."""
     import keras
 
     with keras.StatelessScope(initialize_variables=False):
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(config, custom_objects, safe_mode=True)
     if not isinstance(model, keras.Model):
         raise ValueError("it holds no model")
     return sum(math.prod(variable.shape) for variable in model.variables)
@@ -252,7 +262,7 @@ def _why_not(error: Exception) -> str:
         text = "it holds a layer which can run any code; build it of other layers"
     missing = re.search(r"Could not locate \w+ '[^']+'", text)
     if missing:
-        text = f"{missing[0]}; only what Keras itself has can be loaded"
+        text = f"{missing[0]}; give its code by --custom FILE.py (in Python, by custom_objects=)"
     line = " ".join(text.splitlines()[0].split())
     line = line if len(line) <= 300 else f"{line[:297]}..."
     return line if line.endswith(".") else f"{line}."

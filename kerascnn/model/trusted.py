@@ -12,10 +12,13 @@ only if it is one of these very objects:
   `keras.applications`.
 
 The functions of `keras.applications` themselves do not pass: they download weights.
+
+Beside these passes what the person who loads the model gives (`custom_objects`), and then Lambda
+layers too, since a function that the person gives has a name. Python code in the file never passes.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, ModuleType
 
 import keras
@@ -67,8 +70,12 @@ PLAIN_CLASSES = frozenset(
 )
 
 
-def check_classes(config: dict) -> None:
+def check_classes(config: dict, custom_objects: Mapping[str, object] | None = None) -> None:
     """Refuse a configuration of a model that names anything that is not trusted, at any depth.
+
+    Args:
+        config: what `config.json` holds.
+        custom_objects: what the person who loads the model gives, by the names in the file.
 
     Raises:
         ValueError: naming it.
@@ -78,7 +85,7 @@ def check_classes(config: dict) -> None:
         value = values.pop()
         if isinstance(value, dict):
             if "class_name" in value:
-                _check_class(value)
+                _check_class(value, custom_objects or {})
             values += value.values()
         elif isinstance(value, list):
             values += value
@@ -92,31 +99,49 @@ def find_object(module: str, name: str) -> type | FunctionType | None:
     return found if isinstance(found, type | FunctionType) else None
 
 
-def _check_class(value: dict) -> None:
+def _check_class(value: dict, custom: Mapping[str, object]) -> None:
     kind, module = value["class_name"], value.get("module")
     if kind in PLAIN_CLASSES:
         return
+    if kind == "__lambda__":
+        raise ValueError(
+            "it holds Python code, a function without a name, which is not run; build it with a "
+            "function that `def` names, and give that one by --custom FILE.py"
+        )
     is_function = kind == "function"
     name = value.get("config") if is_function else kind
     if not isinstance(name, str):
         raise ValueError("its config.json is damaged: a class has no name")
-    # What this process itself registered is not the file's. Keras looks for it first.
-    registered = name if is_function else value.get("registered_name")
-    if isinstance(registered, str) and keras.saving.get_registered_object(registered):
+    if _is_given(value, name if is_function else value.get("registered_name", kind), custom):
         return
     if is_function and module == "builtins":  # one of Keras's own, which has it by name
         return
     found = find_object(module, name) if isinstance(module, str) else None
-    if found in TRUSTED:
+    if found in TRUSTED or (found is layers.Lambda and custom):
         return
     if found is None or found.__module__.split(".")[0] != "keras":
         raise ValueError(
-            f"it holds {quote(name)}, which is not Keras's own; build it of Keras's own layers"
+            f"it holds {quote(name)}, which is not Keras's own; where it is yours, give its code "
+            "by --custom FILE.py (in Python, by custom_objects=)"
         )
-    noun, danger = quote(name), "which can do more than compute"
     if found is layers.Lambda:
-        noun, danger = "a Lambda layer", "which can run any code"
-    raise ValueError(f"it holds {noun}, {danger}; build it of other layers")
+        raise ValueError(
+            "it holds a Lambda layer, which can run any code; build it of other layers, or give "
+            "its function by --custom FILE.py (in Python, by custom_objects=)"
+        )
+    raise ValueError(
+        f"it holds {quote(name)}, which can do more than compute; build it of other layers"
+    )
+
+
+def _is_given(value: dict, registered: object, custom: Mapping[str, object]) -> bool:
+    """Whether Keras takes for a name what the person gives or this process registered.
+
+    Keras looks for that first, but not where the file names no module, as old ones do.
+    """
+    if not isinstance(registered, str) or "module" not in value or value["class_name"][:2] == "__":
+        return False
+    return registered in custom or keras.saving.get_registered_object(registered) is not None
 
 
 def _exported_by(namespace: ModuleType) -> Iterator[type | FunctionType]:
