@@ -16,6 +16,7 @@ from kerascnn.backend import keep_freed_memory, require_backend
 from kerascnn.data import Dataset, load_dataset
 from kerascnn.errors import ModelError, RunError
 from kerascnn.evaluation import metrics
+from kerascnn.model.calls import calling, check_answers
 from kerascnn.model.load import load_model
 from kerascnn.recipe import Reported
 from kerascnn.records.run import Evaluation, ReportedNumbers, SplitMeasures
@@ -74,11 +75,21 @@ def load_best_model(run: Run) -> keras.Model:
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Class probabilities, float32 (num_images, num_classes), from a model that gives logits."""
+    """Class probabilities, float32 (num_images, num_classes), from a model that gives logits.
+
+    Raises:
+        ModelError: if the model fails, or gives something else.
+    """
     from scipy.special import softmax
 
     keep_freed_memory()
-    return softmax(model.predict(images, batch_size=BATCH_SIZE, verbose=0), axis=1)
+    with calling():
+        logits = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    answers = check_answers(model, logits, len(images))
+    shapes = [answer.shape[1:] for answer in answers]
+    if len(shapes) != 1 or len(shapes[0]) != 1 or not shapes[0][0]:
+        raise ModelError(f"The model gives {shapes} an image; expected a number for each class.")
+    return softmax(answers[0], axis=1)
 
 
 def summarize(
@@ -114,7 +125,8 @@ def summarize(
 
 
 def _check_fit(run: Run, model: keras.Model, dataset: Dataset) -> None:
-    takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
+    with calling(f"The model of run '{run.name}'"):
+        takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
     if (takes, gives) != (tuple(dataset.image_shape), dataset.num_classes):
         taken, given = ("x".join(map(str, shape)) for shape in (takes, dataset.image_shape))
         raise RunError(

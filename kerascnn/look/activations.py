@@ -17,6 +17,7 @@ from kerascnn.errors import ModelError
 from kerascnn.look.images import in_batches
 from kerascnn.look.scores import SCORES, Survey
 from kerascnn.model.axes import to_channels_last
+from kerascnn.model.calls import call, calling
 from kerascnn.model.graph import attach, find_output, fresh_name, sub_model
 from kerascnn.model.taps import effective_kernels
 
@@ -88,10 +89,11 @@ def feature_maps(
         layer of units, such as a Dense, (num_images, 1, 1, units); of tokens, see
         `model.axes.to_channels_last`.
     """
-    maps = to_channels_last(find_output(model, layer), data_format)
-    extractor = sub_model(model, maps)
-    batches = (extractor.predict_on_batch(np.asarray(batch)) for batch in _batches(images))
-    return np.concatenate([np.asarray(maps, "float32") for maps in batches])
+    with calling():
+        maps = to_channels_last(find_output(model, layer), data_format)
+        extractor = sub_model(model, maps)
+    batches = (call(extractor, np.asarray(batch)) for batch in _batches(images))
+    return np.concatenate([maps.astype("float32") for (maps,) in batches])
 
 
 def filter_scores(
@@ -114,12 +116,11 @@ def filter_scores(
     if unknown:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: {unknown[0]!r}")
     keep_freed_memory()
-    maps = to_channels_last(find_output(model, layer), data_format)
-    scorer = sub_model(model, [attach(MapScore(score), maps) for score in scores])
+    with calling():
+        maps = to_channels_last(find_output(model, layer), data_format)
+        scorer = sub_model(model, [attach(MapScore(score), maps) for score in scores])
     for batch in _batches(images):
-        answers = scorer.predict_on_batch(np.asarray(batch))
-        answers = answers if isinstance(answers, list) else [answers]
-        yield tuple(np.asarray(answer, "float32") for answer in answers)
+        yield tuple(answer.astype("float32") for answer in call(scorer, np.asarray(batch)))
 
 
 def measure(
@@ -134,7 +135,8 @@ def measure(
     scores = {name: np.concatenate(values) for name, values in zip(SCORES, answers, strict=True)}
     if not all(np.isfinite(values).all() for values in scores.values()):
         raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
-    kernels = effective_kernels(model, layer)
+    with calling():
+        kernels = effective_kernels(model, layer)
     # Of another axis than that of the filters, there are no kernels.
     is_theirs = kernels is not None and kernels.shape[-1] == scores["mean"].shape[1]
     return Survey(layer, scores, kernels if is_theirs else None)

@@ -15,6 +15,7 @@ from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
 from kerascnn.look.images import Shown, in_batches, load_shown
 from kerascnn.look.scores import Survey, keep_survey, kept_survey
+from kerascnn.model.calls import call
 from kerascnn.model.custom import load_custom
 from kerascnn.model.load import input_shape, load_model, takes_channels_first
 from kerascnn.run import Run
@@ -98,8 +99,8 @@ class Subject:
             values = predict(self.model, self.shown.images)
         # A classifier gives one row of numbers an image.
         elif values is None and [len(output.shape) for output in self.model.outputs] == [2]:
-            outputs = [self.model.predict_on_batch(batch) for batch in self.batches()]
-            values = np.concatenate(outputs).astype("float32")
+            outputs = (call(self.model, batch, self.name) for batch in self.batches())
+            values = np.concatenate([values for (values,) in outputs]).astype("float32")
         if values is not None and not np.isfinite(values).all():
             raise ModelError(f"{self.name} gives outputs that are not finite.")
         return values if self.run or values is None else _to_probabilities(self.model, values)

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import stat
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.errors import ModelError
+from kerascnn.model.calls import in_one_line
 from kerascnn.zips import check_sizes, is_plain, most_bytes, quote
 
 if TYPE_CHECKING:
@@ -70,12 +72,14 @@ def load_model(
     try:
         config, num_stored = _check(path)
         check_classes(config, custom_objects)
-        _check_size(config, num_stored, custom_objects)
-        import keras
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote names of the file
+            _check_size(config, num_stored, custom_objects)
+            import keras
 
-        return keras.saving.load_model(
-            path, custom_objects=custom_objects, compile=False, safe_mode=True
-        )
+            return keras.saving.load_model(
+                path, custom_objects=custom_objects, compile=False, safe_mode=True
+            )
     except Exception as error:  # Keras, h5py and zipfile raise many kinds
         called = called or f"'{path}'"
         raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
@@ -254,15 +258,13 @@ def _count_weights(config: dict, custom_objects: Mapping[str, object] | None) ->
 
 
 def _why_not(error: Exception) -> str:
-    """The reason in one line, without Keras's advice to load what is not safe, or its dumps."""
-    text = str(error).strip() or type(error).__name__
+    """The reason in one line, without Keras's advice to load what is not safe."""
+    text = in_one_line(error)
     if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError) and error.args:
         text = f"it is damaged: {text}"
     if "safe_mode" in text:
-        text = "it holds a layer which can run any code; build it of other layers"
+        return "it holds a layer which can run any code; build it of other layers."
     missing = re.search(r"Could not locate \w+ '[^']+'", text)
     if missing:
-        text = f"{missing[0]}; give its code by --custom FILE.py (in Python, by custom_objects=)"
-    line = " ".join(text.splitlines()[0].split())
-    line = line if len(line) <= 300 else f"{line[:297]}..."
-    return line if line.endswith(".") else f"{line}."
+        return f"{missing[0]}; give its code by --custom FILE.py (in Python, by custom_objects=)."
+    return text

@@ -744,7 +744,8 @@ def test_a_model_that_could_run_code_is_not_loaded(pictures, refused, tmp_path):
     line = refused("top-activations", "--model", "lambda.keras", "--images", pictures)
     assert line == (
         "'lambda.keras' cannot be loaded: it holds a Lambda layer, which can run any code; build "
-        "it of other layers."
+        "it of other layers, or give its function by --custom FILE.py (in Python, by "
+        "custom_objects=)."
     )
 
 
@@ -757,8 +758,8 @@ def test_a_model_with_a_layer_of_its_own_names_the_layer(pictures, refused):
     keras.Model(image, Own()(layers.Conv2D(2, 3)(image))).save("own.keras")
     line = refused("filters", "--model", "own.keras", "--images", pictures)
     assert line == (
-        "'own.keras' cannot be loaded: it holds 'Own', which is not Keras's own; build it of "
-        "Keras's own layers."
+        "'own.keras' cannot be loaded: it holds 'Own', which is not Keras's own; where it is "
+        "yours, give its code by --custom FILE.py (in Python, by custom_objects=)."
     )
 
 
