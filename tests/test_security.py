@@ -253,7 +253,7 @@ def test_folders_that_end_in_themselves_or_vanish_are_passed_over(monkeypatch):
     Path("a/c").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", vanish)
-        assert find_images(Path("a")) == [Path("a/b/1.png")]
+        assert find_images(Path("a")) == ["a/b/1.png"]
 
 
 def test_a_fifo_is_no_picture_and_is_not_waited_for():

@@ -6,13 +6,15 @@ testing:
     path/cat/1.png, path/dog/...
 """
 
+import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from kerascnn.data.pictures import find_images, image_size, load_images
+from kerascnn.data.batches import load_images
+from kerascnn.data.pictures import READING, find_images, image_size, is_picture_name
 from kerascnn.errors import DatasetError, ImageError
 from kerascnn.seeds import random_stream
 
@@ -23,10 +25,8 @@ TEST_SHARE = 0.2
 LARGEST_SIDE = 128
 # At most so many files are opened to find the size that most pictures have.
 SIZED_FILES = 1000
-# Part of the fingerprint: another value where pictures are read in another way.
-LAYOUT = "1"
 
-Files = list[tuple[Path, int]]
+Files = list[tuple[str, int]]
 
 
 def find_files(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
@@ -36,23 +36,43 @@ def find_files(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
         DatasetError: if there are fewer than two classes, if test/ has a class that train/ has
             not, or if only one of the two is there.
     """
-    there = [split for split in ("train", "test") if sub_folders(root / split)]
-    if len(there) == 1:
-        other = "test" if there == ["train"] else "train"
+    if not (splits := _splits_of(root)):
+        classes = _check_classes(root)
+        return tuple(classes), _divide(_with_labels(classes, tuple(classes)))
+    train, test = _check_classes(root / splits[0]), _classes_in(root / splits[1])
+    if extra := sorted(set(test) - set(train)):
         raise DatasetError(
-            f"'{root}' has {there[0]}/ but no classes in {other}/; expected both, or a sub-folder "
-            "of pictures for each class."
+            f"'{root / 'test'}' has the class '{extra[0]}', but '{root / 'train'}' does not."
         )
-    if there:
-        class_names = _check_classes(root / "train")
-        extra = sorted(set(_class_names(root / "test")) - set(class_names))
-        if extra:
-            raise DatasetError(
-                f"'{root / 'test'}' has the class '{extra[0]}', but '{root / 'train'}' does not."
-            )
-        return class_names, {split: _files_of(root / split, class_names) for split in there}
-    class_names = _check_classes(root)
-    return class_names, _divide(_files_of(root, class_names))
+    names = tuple(train)
+    return names, {"train": _with_labels(train, names), "test": _with_labels(test, names)}
+
+
+def find_pictures(root: Path, split: str | None = None) -> tuple[tuple[str, ...], Files]:
+    """Class names and the files of all classes, however few, with their labels: to look at.
+
+    Args:
+        split: those of `train` or `test` alone, which are those of training.
+
+    Raises:
+        DatasetError: if only one of train/ and test/ is there.
+    """
+    classes = {part: _classes_in(root / part) for part in _splits_of(root)}
+    if classes:
+        names = tuple(sorted(set().union(*classes.values())))
+        splits = {part: _with_labels(of_part, names) for part, of_part in classes.items()}
+    else:
+        of_root = _classes_in(root)
+        names, files = tuple(of_root), _with_labels(of_root, tuple(of_root))
+        splits = _divide(files) if split else {"": files}
+    return names, [
+        pair for part, files in splits.items() if split in (None, part) for pair in files
+    ]
+
+
+def has_loose_pictures(root: Path) -> bool:
+    """Whether pictures lie in a folder itself, beside its sub-folders."""
+    return any(is_picture_name(path.name) and path.is_file() for path in root.iterdir())
 
 
 def sub_folders(directory: Path) -> list[Path]:
@@ -64,10 +84,10 @@ def sub_folders(directory: Path) -> list[Path]:
 
 def fingerprint(splits: dict[str, Files]) -> str:
     """A string that changes when a file is added, removed or changed."""
-    lines = [LAYOUT]
+    lines = [READING]
     for split, files in splits.items():
         for path, label in files:
-            stat = path.stat()
+            stat = os.stat(path)
             lines.append(f"{split} {label} {path} {stat.st_size} {stat.st_mtime_ns}")
     return "\n".join(lines)
 
@@ -85,14 +105,13 @@ def read_files(splits: dict[str, Files]) -> tuple[dict[str, np.ndarray], list[st
     image_shape = choose_shape([path for files in splits.values() for path, _ in files])
     arrays, problems = {}, []
     for split, files in splits.items():
-        labels = dict(files)
-        images, read, unread = load_images(labels, image_shape)
-        if not read:
-            why = f"The first: {unread[0]}" if unread else "A class needs at least two."
+        read = load_images([path for path, _ in files], image_shape)
+        if not len(read.images):
+            why = f"The first: {read.problems[0]}" if files else "A class needs at least two."
             raise DatasetError(f"There are no pictures for the {split} split. {why}")
-        arrays[f"{split}_images"] = images
-        arrays[f"{split}_labels"] = np.array([labels[path] for path in read], "int32")
-        problems += unread
+        arrays[f"{split}_images"] = read.images
+        arrays[f"{split}_labels"] = np.array([label for _, label in files], "int32")[read.indices]
+        problems += read.problems
     total = sum(len(files) for files in splits.values())
     if len(problems) > UNREADABLE_SHARE * total:
         raise DatasetError(
@@ -102,7 +121,7 @@ def read_files(splits: dict[str, Files]) -> tuple[dict[str, np.ndarray], list[st
     return arrays, problems
 
 
-def choose_shape(paths: list[Path]) -> tuple[int, int, int]:
+def choose_shape(paths: list[str]) -> tuple[int, int, int]:
     """Height, width and channels that most of the pictures have, reduced where they are large."""
     sizes: Counter[tuple[int, int]] = Counter()
     for path in paths[:: max(1, len(paths) // SIZED_FILES)]:
@@ -117,32 +136,42 @@ def choose_shape(paths: list[Path]) -> tuple[int, int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale)), 3
 
 
-def _class_names(directory: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in sub_folders(directory) if find_images(path)))
+def _splits_of(root: Path) -> list[str]:
+    """`train` and `test`, or nothing where there are only classes."""
+    there = [split for split in ("train", "test") if sub_folders(root / split)]
+    if len(there) == 1:
+        other = "test" if there == ["train"] else "train"
+        raise DatasetError(
+            f"'{root}' has {there[0]}/ but no classes in {other}/; expected both, or a sub-folder "
+            "of pictures for each class."
+        )
+    return there
 
 
-def _check_classes(directory: Path) -> tuple[str, ...]:
-    names = _class_names(directory)
-    if len(names) < 2:
-        count = "1 sub-folder" if names else "no sub-folders"
+def _classes_in(directory: Path) -> dict[str, list[str]]:
+    """The files of each class, in alphabetical order of the classes' names."""
+    found = {path.name: find_images(path) for path in sorted(sub_folders(directory))}
+    return {name: files for name, files in found.items() if files}
+
+
+def _check_classes(directory: Path) -> dict[str, list[str]]:
+    classes = _classes_in(directory)
+    if len(classes) < 2:
+        count = "1 sub-folder" if classes else "no sub-folders"
         raise DatasetError(
             f"'{directory}' has {count} with pictures; expected at least two, one for each class, "
             "such as cat/ and dog/."
         )
-    return names
+    return classes
 
 
-def _files_of(directory: Path, class_names: tuple[str, ...]) -> Files:
-    return [
-        (path, label)
-        for label, name in enumerate(class_names)
-        if (directory / name).is_dir()
-        for path in find_images(directory / name)
-    ]
+def _with_labels(classes: dict[str, list[str]], names: tuple[str, ...]) -> Files:
+    labels = {name: label for label, name in enumerate(names)}
+    return [(path, labels[name]) for name, files in classes.items() for path in files]
 
 
 def _divide(files: Files) -> dict[str, Files]:
-    test: set[Path] = set()
+    test: set[str] = set()
     for label in sorted({label for _, label in files}):
         own = [path for path, other in files if other == label]
         order = random_stream(0, "split", label).permutation(len(own))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 # Where a camera notes the rotation, and its values that make width of height.
 ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
+# Part of the names of what is kept of pictures: another value where they are read in another way.
+READING = "2"
+FITTED = (
+    "Pictures are cut to the model's proportions from the middle and resampled by Lanczos's filter."
+)
 
 
 def load_image(path: str | Path, image_shape: tuple[int, int, int] | None = None) -> np.ndarray:
@@ -27,10 +33,13 @@ def load_image(path: str | Path, image_shape: tuple[int, int, int] | None = None
 
     Alpha is laid over white, gray becomes red, green and blue, 16 bits become 8, an animation gives
     its first frame, and the rotation that the camera noted is applied. To fit `image_shape` the
-    middle is cut out in its proportions and resampled by Lanczos's filter with antialiasing.
+    middle is cut out in its proportions, as Keras does with `crop_to_aspect_ratio=True`, and
+    resampled by Lanczos's filter with antialiasing. There is no other way into the package for a
+    picture file, whether it is given alone, in a folder, or in a folder of classes.
 
     Args:
-        image_shape: height, width and channels, 1 or 3, to fit; None keeps the picture's size.
+        image_shape: height, width and channels to fit: 1 for gray, 3 for colors, 4 for colors and
+            alpha as the file has it, 255 where it has none. None keeps the picture's size, with 3.
 
     Returns:
         uint8 (height, width, channels).
@@ -41,8 +50,15 @@ def load_image(path: str | Path, image_shape: tuple[int, int, int] | None = None
     from PIL import ImageOps
 
     with _opened(path) as picture:
-        whole = _to_rgb(ImageOps.exif_transpose(picture))
+        ImageOps.exif_transpose(picture, in_place=True)
+        whole = _to_rgba(picture) if image_shape and image_shape[2] == 4 else _to_rgb(picture)
     return _fit(whole, image_shape)
+
+
+def check_picture(path: str | Path) -> None:
+    """Open a picture and decode nothing of it; errors as `load_image`, of what its start tells."""
+    with _opened(path):
+        pass
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -52,44 +68,57 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (width, height) if picture.getexif().get(ORIENTATION) in TURNED else (height, width)
 
 
-def load_images(
-    paths: Iterable[str | Path], image_shape: tuple[int, int, int]
-) -> tuple[np.ndarray, list[Path], list[str]]:
-    """Read pictures of one shape, passing over those that cannot be read.
-
-    Returns:
-        uint8 (num_images, height, width, channels), their paths, and a message for each file that
-        was passed over.
-    """
-    images, read, problems = [], [], []
-    for path in paths:
-        try:
-            images.append(load_image(path, image_shape))
-            read.append(Path(path))
-        except ImageError as error:
-            problems.append(str(error))
-    stacked = np.stack(images) if images else np.empty((0, *image_shape), "uint8")
-    return stacked, read, problems
-
-
 def resize_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
     """Fit uint8 images (num_images, height, width, 3) to a shape, as `load_image` does."""
     from PIL import Image
 
-    return np.stack([_fit(Image.fromarray(image), image_shape) for image in images])
+    fitted = np.empty((len(images), *image_shape), "uint8")
+    mode = "RGBA" if image_shape[2] == 4 else "RGB"
+    for place, image in zip(fitted, images, strict=True):
+        place[:] = _fit(Image.fromarray(image).convert(mode), image_shape)
+    return fitted
 
 
-def find_images(directory: Path) -> list[Path]:
+def find_images(directory: str | Path) -> list[str]:
     """All files under a directory whose names end as pictures' do, in order of their names.
 
     Hidden files and what is in hidden folders are passed over.
     """
-    found = []
-    # Passes over what may not be read or is gone by then, and follows no link to a folder.
-    for place, folders, files in os.walk(directory):
-        folders[:] = [name for name in folders if name[0] != "."]
-        found += [Path(place, name) for name in files if name[0] != "."]
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
+    found, folders = [], [str(Path(directory))]
+    while folders:
+        # Passes over what may not be read or is gone by then, and follows no link to a folder.
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders += [entry.path] if entry.name[0] != "." else []
+                elif is_picture_name(entry.name) and os.path.isfile(entry.path):
+                    found.append(entry.path.removeprefix("./"))
+    # A folder's pictures come together, before those of a folder whose name goes on: no name has 0.
+    return sorted(found, key=lambda path: path.replace(os.sep, "\0"))
+
+
+def check_file(path: str | Path) -> os.stat_result:
+    """What the system knows of a file, which is one to be read to its end.
+
+    Raises:
+        ImageError: if there is none, or it is a folder, or a pipe, which would be waited for.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise ImageError(f"There is no file '{path}'.") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError(f"'{path}' is a folder; expected a picture.")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"'{path}' is not a file; expected a picture.")
+    return status
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a name ends as pictures' do and is not hidden."""
+    return name[0] != "." and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 @contextmanager
@@ -97,9 +126,7 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
     """A picture to decode; whatever goes wrong with it is an ImageError."""
     from PIL import Image, UnidentifiedImageError
 
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        # A pipe would be waited for.
-        raise ImageError(f"'{path}' is not a file; expected a picture.")
+    check_file(path)
     try:
         with warnings.catch_warnings():
             # What Pillow remarks, for instance of a camera's notes, is not about the pixels.
@@ -107,18 +134,18 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
                 yield picture
-    except FileNotFoundError:
-        raise ImageError(f"There is no file '{path}'.") from None
-    except IsADirectoryError:
-        raise ImageError(f"'{path}' is a folder; expected a picture.") from None
     except UnidentifiedImageError:
         raise ImageError(f"'{path}' is not a picture that Pillow can read.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = Image.MAX_IMAGE_PIXELS
         raise ImageError(f"'{path}' has more than {limit:,} pixels; expected fewer.") from None
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"'{path}' cannot be read as a picture: {reason}.") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | Path, error: Exception) -> ImageError:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ImageError(f"'{path}' cannot be read as a picture: {reason}.")
 
 
 def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -134,6 +161,14 @@ def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     return picture.convert("RGB")
+
+
+def _to_rgba(picture: PIL.Image.Image) -> PIL.Image.Image:
+    return (
+        picture.convert("RGBA")
+        if picture.has_transparency_data
+        else _to_rgb(picture).convert("RGBA")
+    )
 
 
 def _fit(picture: PIL.Image.Image, image_shape: tuple[int, int, int] | None) -> np.ndarray:

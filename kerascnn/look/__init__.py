@@ -61,7 +61,7 @@ def top_images(
             RankedImage(rank=rank, activation=value, **_describe_image(subject, index))
             for rank, (index, value) in enumerate(zip(chosen.tolist(), values, strict=True), 1)
         )
-        images, kernel = _to_color(subject.shown.images[chosen]), survey.kernel(filter_index)
+        images, kernel = _to_color(subject.shown.images.take(chosen)), survey.kernel(filter_index)
         found.append(TopPictures(TopImages(filter=number, top=ranked), images, kernel))
     return found
 
@@ -84,7 +84,7 @@ def explain(subject: Subject, number: int, layer: str = "relu1") -> ExplanationP
     survey = subject.survey(layer)
     index = _check_filters([number], survey.num_filters)[0]
     shown = subject.shown
-    properties = explanation.image_properties(shown.images)
+    properties = explanation.image_properties(shown.images.take(range(len(shown.images))))
     record = explanation.explain(survey, index, properties, shown.labels, shown.class_names)
     return ExplanationPicture(record, survey.kernel(index))
 
@@ -164,7 +164,7 @@ def describe_maps(
         probability = None if values is None else values[index].max()
         described = _describe_image(subject, index)
         record = ImageMaps(probability=probability, filters=filters, **described)
-        found.append(MapPictures(record, _to_color(subject.shown.images[index]), shown))
+        found.append(MapPictures(record, _to_color(subject.shown.images.take([index])[0]), shown))
     return found
 
 
@@ -182,7 +182,7 @@ def predict_files(subject: Subject) -> list[ProbabilityPicture]:
             "(num_images, num_classes)."
         )
     found = []
-    images = _to_color(shown.images)
+    images = _to_color(shown.images.take(range(len(shown.images))))
     for name, image, values in zip(shown.names, images, probabilities, strict=True):
         ranked = {subject.class_names[i]: values[i] for i in highest(values, len(values))}
         record = Probabilities(image=name, prediction=next(iter(ranked)), probabilities=ranked)

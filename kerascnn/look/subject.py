@@ -13,7 +13,7 @@ import scipy
 from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
-from kerascnn.look.images import Shown, in_batches, load_shown
+from kerascnn.look.images import BATCH_SIZE, Shown, load_shown
 from kerascnn.look.scores import Survey, keep_survey, kept_survey
 from kerascnn.model.calls import call
 from kerascnn.model.custom import load_custom
@@ -68,7 +68,7 @@ class Subject:
     @cached_property
     def shown(self) -> Shown:
         if self._images:
-            return load_shown(self._images, input_shape(self.model), self.data_dir)
+            return _readable(load_shown(self._images, input_shape(self.model), self.data_dir))
         if not self.run:
             raise ImageError("--model needs --images: a folder, files, or a data set by name.")
         return load_shown((self.run.recipe.data.dataset,), None, self.data_dir)
@@ -96,7 +96,7 @@ class Subject:
         if values is None and self.run:
             from kerascnn.evaluation import predict
 
-            values = predict(self.model, self.shown.images)
+            values = predict(self.model, self.shown.images.take(range(len(self.shown.images))))
         # A classifier gives one row of numbers an image.
         elif values is None and [len(output.shape) for output in self.model.outputs] == [2]:
             outputs = (call(self.model, batch, self.name) for batch in self.batches())
@@ -113,7 +113,12 @@ class Subject:
     def batches(self, chosen: list[int] | None = None) -> Iterator[np.ndarray]:
         """The images, or those chosen, as the model takes them: its values, order of dimensions."""
         images, (low, high) = self.shown.images, self._value_range
-        for batch in in_batches(images if chosen is None else images[chosen]):
+        some = (
+            [images.take(chosen)]
+            if chosen is not None
+            else (b.images for b in images.batches(BATCH_SIZE))
+        )
+        for batch in some:
             if (low, high) != (0.0, 255.0):
                 batch = batch.astype("float32") * ((high - low) / 255) + low
             yield np.moveaxis(batch, -1, 1) if takes_channels_first(self.model) else batch
@@ -155,6 +160,20 @@ class Subject:
             return None
         kept = self.run.read_predictions()
         return kept["probabilities"] if np.array_equal(kept["labels"], self.shown.labels) else None
+
+
+def _readable(shown: Shown) -> Shown:
+    """Without the files that cannot be read.
+
+    Raises:
+        ImageError: if that is all of them.
+    """
+    batches = [(batch.indices, batch.problems) for batch in shown.images.batches(BATCH_SIZE)]
+    problems = [problem for _, of_batch in batches for problem in of_batch]
+    indices = np.concatenate([indices for indices, _ in batches])
+    if not len(indices):
+        raise ImageError(f"No picture can be read. The first: {problems[0]}")
+    return shown.only(indices, problems)
 
 
 def _to_probabilities(model: keras.Model, outputs: np.ndarray) -> np.ndarray:

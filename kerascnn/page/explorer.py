@@ -27,7 +27,7 @@ def explore(
 
     Kernels and maps go into the album, images into the atlas; what is given has their places.
     """
-    survey, properties = subject.survey(LAYER), image_properties(subject.shown.images)
+    survey, properties = subject.survey(LAYER), image_properties(subject.shown.images.array)
     count = min(survey.num_filters, most_filters)
     samples = choose_samples(measured)
     maps = album.add(_color_by_filter(maps_of(subject, samples, LAYER)[..., :count]))

@@ -85,7 +85,7 @@ class FirstLayers:
         for seed in range(count):
             recipe = run.recipe.with_values({"train.seed": seed})
             model = build_model(recipe, shown.images.shape[1:], len(shown.class_names))
-            batches = filter_scores(model, shown.images, RUN_LAYERS["relu"])
+            batches = filter_scores(model, shown.images.array, RUN_LAYERS["relu"])
             layers.append(_layer(shown, np.concatenate([scores for (scores,) in batches])))
         return layers
 
@@ -173,4 +173,6 @@ class Evidence:
 
 
 def _layer(shown: Shown, scores: np.ndarray) -> Layer:
-    return Layer(scores, filters.image_properties(shown.images), shown.labels, shown.class_names)
+    return Layer(
+        scores, filters.image_properties(shown.images.array), shown.labels, shown.class_names
+    )

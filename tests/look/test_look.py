@@ -188,8 +188,9 @@ def test_images_by_files_have_no_labels(run, pictures, answered):
 
 
 def test_images_of_a_folder_of_classes_keep_their_own_class_names(run, pictures, answered, shapes):
-    top = answered("top-activations", "-f", 1, "-k", 6, "--images", pictures)[0]["top"]
-    assert {image["label"] for image in top} == set(COLORS)
+    top = answered("top-activations", "-f", 1, "-k", 30, "--images", pictures)[0]["top"]
+    for name in COLORS:
+        assert sum(image["label"] == name for image in top) == 10
     assert {image["prediction"] for image in top} <= set(shapes.class_names)
 
 
@@ -569,13 +570,14 @@ def test_figures_of_own_models_are_written_here(pictures, invoke, tmp_path):
     _, name = saved(two_branches())
     for command in (["top-activations"], ["feature-maps"], ["filters"], ["explain-filter", "2"]):
         status, _, err = invoke(*command, "--model", name, "--images", pictures)
-        assert status == (1 if command[0] == "explain-filter" else 0), err
+        assert status == 0, err
     figures = {path.name for path in tmp_path.glob("*.png")}
     # Of the study's filters 1, 8 and 16 the layer has the first only.
     assert figures == {
         "top-activations-active-1.png",
         "feature-maps-active.png",
         "filters-active.png",
+        "explain-active-2.png",
     }
 
 
