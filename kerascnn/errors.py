@@ -60,6 +60,14 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.run, self.cause = run, cause
 
 
+class LookInterrupted(KeyboardInterrupt):
+    """A look at many images was interrupted, `done` of `total` behind it, by `cause`."""
+
+    def __init__(self, done: int, total: int, cause):
+        super().__init__(f"interrupted after {done:,} of {total:,} pictures")
+        self.done, self.total, self.cause = done, total, cause
+
+
 class Terminated(KeyboardInterrupt):
     """The command line was asked to end, by SIGTERM."""
 

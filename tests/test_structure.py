@@ -30,8 +30,8 @@ __main__
 HEAVY = {
     "training", "model.activation", "model.axes", "model.build", "model.compilation",
     "model.graph", "model.taps", "model.trusted",
-    "look.activations", "exchange", "bench.keras_fit", "bench.pytorch_script",
-    "cli.training_display",
+    "look.activations", "look.arrays", "look.forward", "look.preparation", "look.survey",
+    "exchange", "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
 # What others than Keras have under a private name, and have no other way to.
@@ -61,15 +61,19 @@ def room(module):
     return module.split(".")[0]
 
 
+def is_for_types_only(block):
+    return isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+
+
 @functools.cache
 def imports(module, top_only=False):
     """Dotted names that a module imports; `from a import b` gives `a` and `a.b`."""
     tree = ast.parse(source(module).read_text("utf-8"))
     inside = {
         id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef) or is_for_types_only(block)
+        for node in ast.walk(block)
     }
     found = set()
     for node in ast.walk(tree):
@@ -130,10 +134,7 @@ def _imports_framework_on_top(module):
     text = source(module).read_text("utf-8")
     tree = ast.parse(text)
     typed = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
-        for node in ast.walk(block)
+        id(node) for block in ast.walk(tree) if is_for_types_only(block) for node in ast.walk(block)
     }
     names = {
         alias.name if isinstance(node, ast.Import) else node.module

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,16 +12,31 @@ import typer
 from rich.text import Text
 
 from kerascnn.cli.options import (
+    Constants,
     Custom,
     DataDir,
+    DataFormat,
     Json,
+    LookBatchSize,
     ModelFile,
+    OutputName,
+    Outputs,
+    Preprocess,
     RunsDir,
+    Split,
     ValueRange,
     complete_run,
     spread,
 )
-from kerascnn.cli.output import out, print_json, remark, remark_problems, save_figure
+from kerascnn.cli.output import (
+    out,
+    print_json,
+    remark,
+    remark_problems,
+    save_figure,
+    show_work_progress,
+)
+from kerascnn.cli.run import interruptible
 from kerascnn.errors import SelectionError
 from kerascnn.show.words import visible
 
@@ -31,6 +48,7 @@ if TYPE_CHECKING:
     from kerascnn.show.style import Figure
 
 WHOLE_RANGE = (0.0, 255.0)
+Progress = Callable[[str, int, int], None]
 
 Output = Annotated[
     Path | None,
@@ -77,7 +95,14 @@ class Layer:
             "files. Can be repeated.",
         ),
     ] = None
+    split: Split = None
     value_range: ValueRange = WHOLE_RANGE
+    preprocess: Preprocess = None
+    constant: Constants = None
+    data_format: DataFormat = None
+    outputs: Outputs = None
+    output_name: OutputName = None
+    batch_size: LookBatchSize = None
     data_dir: DataDir = None
     runs_dir: RunsDir = Path("runs")
 
@@ -109,8 +134,8 @@ def top_activations(
     from kerascnn.show.filter_figures import plot_top_activations
     from kerascnn.show.filter_tables import table_top
 
-    subject, name = _open(looked_at)
-    found = top_images(subject, filter_, k, score, name)
+    with _opened(looked_at) as (subject, name):
+        found = top_images(subject, filter_, k, score, name)
     records = [each.record for each in found]
     title = f"Highest {score} activation of {name}"
     tables = (table_top(record, f"{title}, filter {record.filter}") for record in records)
@@ -145,14 +170,14 @@ def feature_maps(
     json: Json = False,
 ) -> None:
     """Show what a layer makes of some images that the model gets right."""
-    from kerascnn.look import choose_images, describe_maps, maps_of
+    from kerascnn.look import choose_images, describe_maps
     from kerascnn.show.filter_figures import plot_feature_maps
     from kerascnn.show.filter_tables import table_maps
 
-    subject, name = _open(looked_at)
-    chosen = choose_images(subject, class_, image)
-    maps = maps_of(subject, chosen, name)
-    found = describe_maps(subject, chosen, maps, _parse_filters(filters, maps.shape[-1]))
+    with _opened(looked_at) as (subject, name):
+        chosen = choose_images(subject, class_, image)
+        maps = subject.maps(chosen, name)
+        found = describe_maps(subject, chosen, maps, _parse_filters(filters, maps.shape[-1]))
     records = [each.record for each in found]
     _show(subject, records, json, table_maps(records, f"Mean activation of {name}"))
     figure = plot_feature_maps(found, f"{subject.name}: feature maps of {name}")
@@ -166,8 +191,8 @@ def filters(looked_at: Layer, output: Output = None, json: Json = False) -> None
     from kerascnn.show.filter_figures import plot_filters
     from kerascnn.show.filter_tables import table_filters
 
-    subject, name = _open(looked_at)
-    found = all_filters(subject, name)
+    with _opened(looked_at) as (subject, name):
+        found = all_filters(subject, name)
     records = [each.record for each in found]
     _show(subject, records, json, table_filters(records, f"Filters of {name}"))
     if not json:
@@ -192,8 +217,8 @@ def explain_filter(
     from kerascnn.show.explanation_figures import plot_explanation
     from kerascnn.show.filter_tables import table_correlations, table_kernel
 
-    subject, name = _open(looked_at)
-    explained = explain(subject, number, name)
+    with _opened(looked_at) as (subject, name):
+        explained = explain(subject, number, name)
     record = explained.record
     sentence = Text(visible(record.sentence))
     _show(subject, record, json, table_kernel(record), table_correlations(record), sentence)
@@ -215,6 +240,11 @@ def predict(
     model: ModelFile = None,
     custom: Custom = None,
     value_range: ValueRange = WHOLE_RANGE,
+    preprocess: Preprocess = None,
+    constant: Constants = None,
+    outputs: Outputs = None,
+    output_name: OutputName = None,
+    batch_size: LookBatchSize = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each picture.")] = 5,
     runs_dir: RunsDir = Path("runs"),
     output: Output = None,
@@ -226,42 +256,77 @@ def predict(
     from kerascnn.show.prediction_figures import plot_probabilities
 
     asked = Layer(
-        run=run,
-        model=model,
-        custom=custom,
-        images=files,
-        value_range=value_range,
-        runs_dir=runs_dir,
-    )
-    subject = _subject(asked)
-    found = predict_files(subject)
+        run=run, model=model, custom=custom, images=files, value_range=value_range,
+        preprocess=preprocess, constant=constant, outputs=outputs, output_name=output_name,
+        batch_size=batch_size, runs_dir=runs_dir,
+    )  # fmt: skip
+    with interruptible(), show_work_progress() as progress:
+        subject = _subject(asked, progress)
+        found = predict_files(subject)
     records = [each.record for each in found]
     _show(subject, records, json, table_probabilities(records, top))
-    figure = plot_probabilities(found, f"{subject.name}: class probabilities", top)
+    drawn = [each for each in found if each.image is not None]
+    if len(drawn) < len(found):
+        remark(f"The figure shows the first {len(drawn)} of {len(found):,} pictures.")
+    figure = plot_probabilities(drawn, f"{subject.name}: class probabilities", top)
     _save(figure, subject, "predictions", output)
-    if subject.shown.problems:
+    if subject.problems:
         raise typer.Exit(1)
 
 
-def _open(looked_at: Layer) -> tuple[Subject, str]:
-    subject = _subject(looked_at)
-    return subject, subject.layer(looked_at.tap, looked_at.layer)
+@contextmanager
+def _opened(looked_at: Layer) -> Iterator[tuple[Subject, str]]:
+    """What is looked at and its layer; inside, long work shows how far it is."""
+    with interruptible(), show_work_progress() as progress:
+        subject = _subject(looked_at, progress)
+        yield subject, subject.layer(looked_at.tap, looked_at.layer)
 
 
-def _subject(looked_at: Layer) -> Subject:
-    from kerascnn.look.subject import Subject
+def _subject(looked_at: Layer, progress: Progress) -> Subject:
+    from kerascnn.look.subject import ModelUse, Subject
     from kerascnn.run.find import find_run
 
-    model, value_range = looked_at.model, looked_at.value_range
+    model = looked_at.model
     if looked_at.run and model:
         raise typer.BadParameter("name a run or a --model, not both")
-    if value_range != WHOLE_RANGE and not model:
-        raise typer.BadParameter("--value-range goes with --model; a run's models take 0 to 255")
-    if looked_at.custom and not model:
-        raise typer.BadParameter("--custom goes with --model; a run's models need no code")
+    use = ModelUse(
+        custom=tuple(looked_at.custom or ()),
+        value_range=looked_at.value_range,
+        preprocess=looked_at.preprocess,
+        constants=_parse_constants(looked_at.constant),
+        outputs=looked_at.outputs,
+        output_name=looked_at.output_name,
+        data_format=looked_at.data_format,
+        batch_size=looked_at.batch_size,
+    )
+    if not model and use != ModelUse(batch_size=use.batch_size):
+        changed = next(
+            field.name
+            for field in fields(use)
+            if field.name != "batch_size" and getattr(use, field.name) != field.default
+        )
+        name = changed.replace("_", "-").replace("constants", "constant")
+        raise typer.BadParameter(
+            f"--{name} goes with --model; a run's networks take pixels from 0 to 255 and give "
+            "logits"
+        )
     run = None if model else find_run(looked_at.run or "latest", looked_at.runs_dir)
-    images, custom = tuple(looked_at.images or ()), tuple(looked_at.custom or ())
-    return Subject(run, model, images, looked_at.data_dir, value_range, custom)
+    images = tuple(looked_at.images or ())
+    return Subject(run, model, images, looked_at.data_dir, looked_at.split, use, progress)
+
+
+def _parse_constants(given: list[str] | None) -> dict[str, float]:
+    """Numbers by the names of inputs, out of `NAME=VALUE`."""
+    constants = {}
+    for text in given or ():
+        name, _, value = text.rpartition("=")
+        try:
+            constants[name] = float(value)
+        except ValueError:
+            name = ""
+        if not name:
+            raise typer.BadParameter(f"--constant '{text}' is not NAME=VALUE, such as mask=0")
+    return constants
 
 
 def _parse_filters(text: str | None, count: int) -> list[int]:
@@ -287,8 +352,10 @@ def _parse_filters(text: str | None, count: int) -> list[int]:
 def _show(
     subject: Subject, result: Record | list[Record], json: bool, *tables: RenderableType
 ) -> None:
-    """Name the files that were passed over, then print the result, as JSON or as tables."""
-    remark_problems(subject.shown.problems)
+    """Say what was passed over and assumed, then print the result, as JSON or as tables."""
+    remark_problems(subject.problems)
+    for text in subject.remarks:
+        remark(text, "yellow")
     if json:
         print_json(result)
         return

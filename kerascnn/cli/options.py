@@ -5,7 +5,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import typer
 
@@ -113,6 +113,57 @@ ValueRange = Annotated[
     tuple[float, float],
     typer.Option(
         metavar="LOW HIGH", help="Pixel values that the --model expects, such as 0 1 or -1 1."
+    ),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE|caffe|tf|torch",
+        help="Prepare pixels for the --model as this does, such as keras.applications.vgg16 (its "
+        "preprocess_input), or one of Keras's three modes.",
+    ),
+]
+Constants = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--constant",
+        metavar="NAME=VALUE",
+        help="Fill another input of the --model than that of the pictures with a number. Can be "
+        "repeated.",
+    ),
+]
+Outputs = Annotated[
+    Literal["probabilities", "logits", "sigmoid", "none"] | None,
+    typer.Option(
+        help="What the outputs of the --model mean: probabilities of classes; logits; a sigmoid's, "
+        "a probability for each label by itself; or no classes at all. Default: told by the model, "
+        "and said where that is not certain."
+    ),
+]
+OutputName = Annotated[
+    str | None,
+    typer.Option(help="Which output tells the classes, where the --model has several."),
+]
+DataFormat = Annotated[
+    Literal["channels_first", "channels_last"] | None,
+    typer.Option(
+        help="Which dimension of the layer's maps holds its filters, where the --model's graph "
+        "does not tell."
+    ),
+]
+LookBatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help="Images that go through the network at a time. Default: as many as the memory allows.",
+    ),
+]
+Split = Annotated[
+    Literal["train", "test"] | None,
+    typer.Option(
+        help="Of a data set, or a folder with train/ and test/, show these images. Default: a data "
+        "set's test images, all pictures of a folder."
     ),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from kerascnn.show.style import Figure
+
+
+# Where nothing can be drawn over, work that goes on says so this often.
+SECONDS_BETWEEN_LINES = 30
 
 
 class SafeConsole(Console):
@@ -94,6 +99,48 @@ def show_data_progress() -> Iterator[Callable[[str, int, int], None]]:
         disable=not err.is_terminal,  # it would leave an empty line
     ) as progress:
         yield tell
+
+
+@contextmanager
+def show_work_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error for work that takes longer than a second, with speed and time left.
+
+    Where that is no terminal, a line every half minute.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    started = said = time.monotonic()
+    first: dict[str, tuple[int, float]] = {}
+    bars: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        count, since = first.setdefault(what, (done, now))
+        speed = (done - count) / (now - since) if now > since else 0.0
+        text = f"{done:,}/{total:,} {what}, {speed:,.0f}/s"
+        if err.is_terminal and now - started > 1:
+            progress.start()
+            if what not in bars:
+                bars[what] = progress.add_task(what, count="")
+            progress.update(bars[what], completed=done, total=total, count=text)
+        elif not err.is_terminal and now - said > SECONDS_BETWEEN_LINES:
+            said = now
+            left = (total - done) / speed if speed else 0
+            remark(f"{text}, about {left / 60:.0f} minutes left")
+
+    progress = Progress(
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[count]}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    try:
+        yield tell
+    finally:
+        if bars:  # one that never started would leave an empty line
+            progress.stop()
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

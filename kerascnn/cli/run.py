@@ -26,7 +26,7 @@ from kerascnn.cli.options import (
     Settings,
 )
 from kerascnn.cli.output import err, remark
-from kerascnn.errors import Terminated, TrainingInterrupted
+from kerascnn.errors import LookInterrupted, Terminated, TrainingInterrupted
 from kerascnn.show.words import counted
 
 if TYPE_CHECKING:
@@ -123,12 +123,14 @@ def interruptible(how_to_go_on: str = "") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        cause = interrupt.cause if isinstance(interrupt, TrainingInterrupted) else interrupt
-        by_signal = isinstance(cause, Terminated)
+        by_signal = isinstance(getattr(interrupt, "cause", interrupt), Terminated)
         what = "Terminated" if by_signal else "Interrupted"
         if isinstance(interrupt, TrainingInterrupted):
             run = interrupt.run
             what += f": {run.path} holds {run.status}; `kerascnn resume {run.path}` goes on"
+        elif isinstance(interrupt, LookInterrupted):
+            what += f" after {interrupt.done:,} of {interrupt.total:,} pictures"
+            what += ": what was measured is kept; the same command goes on from there"
         elif how_to_go_on:
             what += f": {how_to_go_on}"
         remark(f"{what}.", "yellow")

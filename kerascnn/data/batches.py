@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,12 +26,12 @@ class Batch:
     Attributes:
         indices: int64 (num_images,), the images' own numbers; of what could not be read, none.
         images: uint8 (num_images, height, width, channels).
-        problems: a message for each file that could not be read.
+        problems: a message for each file that could not be read, by its number.
     """
 
     indices: np.ndarray
     images: np.ndarray
-    problems: tuple[str, ...] = ()
+    problems: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,6 @@ class ImageArray:
     def batches(self, size: int, start: int = 0) -> Iterator[Batch]:
         """Batches of `size` images from the image `start` on, made ahead in the background."""
         return _ahead(self.shape, size, start, lambda indices: Batch(indices, self.take(indices)))
-
-    def only(self, indices: np.ndarray) -> ImageArray:
-        """These images alone."""
-        return ImageArray(self.array[indices], self.image_shape)
 
 
 @dataclass(frozen=True)
@@ -108,20 +104,16 @@ class Pictures:
         """
         return _ahead(self.shape, size, start, self._read)
 
-    def only(self, indices: np.ndarray) -> Pictures:
-        """These images alone."""
-        return Pictures([self.paths[index] for index in indices], self.image_shape)
-
     def _read(self, indices: np.ndarray) -> Batch:
         images = np.empty((len(indices), *self.image_shape), "uint8")
-        read, problems = [], []
+        read, problems = [], {}
         for index in indices.tolist():
             try:
                 images[len(read)] = load_image(self.paths[index], self.image_shape)
                 read.append(index)
             except ImageError as error:
-                problems.append(str(error))
-        return Batch(np.array(read, "int64"), images[: len(read)], tuple(problems))
+                problems[index] = str(error)
+        return Batch(np.array(read, "int64"), images[: len(read)], problems)
 
 
 Images = ImageArray | Pictures
@@ -157,5 +149,5 @@ def _join(pieces: list[Future[Batch]], shape: tuple[int, ...]) -> Batch:
     return Batch(
         np.concatenate([each.indices for each in made]),
         np.concatenate([each.images for each in made]),
-        tuple(problem for each in made for problem in each.problems),
+        dict(item for each in made for item in each.problems.items()),
     )

@@ -107,11 +107,15 @@ def read_files(splits: dict[str, Files]) -> tuple[dict[str, np.ndarray], list[st
     for split, files in splits.items():
         read = load_images([path for path, _ in files], image_shape)
         if not len(read.images):
-            why = f"The first: {read.problems[0]}" if files else "A class needs at least two."
+            why = (
+                f"The first: {next(iter(read.problems.values()))}"
+                if files
+                else "A class needs at least two."
+            )
             raise DatasetError(f"There are no pictures for the {split} split. {why}")
         arrays[f"{split}_images"] = read.images
         arrays[f"{split}_labels"] = np.array([label for _, label in files], "int32")[read.indices]
-        problems += read.problems
+        problems += read.problems.values()
     total = sum(len(files) for files in splits.values())
     if len(problems) > UNREADABLE_SHARE * total:
         raise DatasetError(

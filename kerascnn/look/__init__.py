@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerascnn.errors import ModelError, SelectionError
+from kerascnn.errors import ImageError, SelectionError
 from kerascnn.look import explanation
+from kerascnn.look.images import none_readable
 from kerascnn.look.scores import Survey, highest
 from kerascnn.look.subject import Subject
 from kerascnn.records.filters import (
@@ -29,6 +30,8 @@ from kerascnn.records.filters import (
 # The filters and the classes of the study's figures.
 STUDY_FILTERS = (1, 8, 16)
 STUDY_CLASSES = ("automobile", "frog", "ship")
+# A figure of predictions shows so many pictures at most.
+MOST_DRAWN = 50
 
 
 def top_images(
@@ -56,12 +59,14 @@ def top_images(
         raise SelectionError(f"k = {k}: must be from 1 to the number of images, {most}.")
     found = []
     for number, filter_index in zip(numbers, indices, strict=True):
-        chosen, values = survey.top(filter_index, k, score)
+        rows, values = survey.top(filter_index, k, score)
+        chosen = survey.image_indices(rows)
         ranked = tuple(
             RankedImage(rank=rank, activation=value, **_describe_image(subject, index))
             for rank, (index, value) in enumerate(zip(chosen.tolist(), values, strict=True), 1)
         )
-        images, kernel = _to_color(subject.shown.images.take(chosen)), survey.kernel(filter_index)
+        images = _to_color(subject.shown.images.take(chosen))
+        kernel = survey.kernel(filter_index)
         found.append(TopPictures(TopImages(filter=number, top=ranked), images, kernel))
     return found
 
@@ -83,9 +88,10 @@ def explain(subject: Subject, number: int, layer: str = "relu1") -> ExplanationP
     """
     survey = subject.survey(layer)
     index = _check_filters([number], survey.num_filters)[0]
-    shown = subject.shown
-    properties = explanation.image_properties(shown.images.take(range(len(shown.images))))
-    record = explanation.explain(survey, index, properties, shown.labels, shown.class_names)
+    images, shown = subject.shown.images, subject.shown
+    properties = explanation.image_properties(images, survey.indices)
+    labels = survey.labels_of(shown.labels)
+    record = explanation.explain(survey, index, properties, labels, shown.class_names)
     return ExplanationPicture(record, survey.kernel(index))
 
 
@@ -119,24 +125,11 @@ def choose_images(
         )
     if classes:
         return [_first_right(subject, name) for name in classes]
-    names = sorted(shown.class_names, key=lambda name: name not in STUDY_CLASSES)
-    found = [_right_images(subject, name)[:1] for name in names]
-    first_right = [int(index) for indices in found for index in indices]
-    return first_right[:3] or list(range(min(3, len(shown.images))))
-
-
-def maps_of(subject: Subject, chosen: list[int], layer: str = "relu1") -> np.ndarray:
-    """Feature maps of some images, by their indices: float32 (num_images, height, width, filters).
-
-    Raises:
-        ModelError: if there is no such layer, or it gives numbers that are not finite.
-    """
-    from kerascnn.look.activations import feature_maps
-
-    maps = feature_maps(subject.model, subject.batches(chosen), layer)
-    if not np.isfinite(maps).all():
-        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
-    return maps
+    found: list[int] = []
+    for name in sorted(shown.class_names, key=lambda name: name not in STUDY_CLASSES):
+        index = subject.first_right(name) if len(found) < 3 else None
+        found += [] if index is None else [index]
+    return found or subject.first_readable(3)
 
 
 def describe_maps(
@@ -146,7 +139,7 @@ def describe_maps(
 
     Args:
         chosen: indices of images, from 0.
-        maps: of these images, see `maps_of`.
+        maps: of these images, see `Subject.maps`.
         numbers: filters, from 1.
 
     Raises:
@@ -160,42 +153,43 @@ def describe_maps(
             FilterMap(filter=number, mean=each.mean(), max=each.max())
             for number, each in zip(numbers, shown, strict=True)
         )
-        values = subject.probabilities
-        probability = None if values is None else values[index].max()
+        probability = subject.describe_prediction(index)[1]
         described = _describe_image(subject, index)
         record = ImageMaps(probability=probability, filters=filters, **described)
-        found.append(MapPictures(record, _to_color(subject.shown.images.take([index])[0]), shown))
+        image = _to_color(subject.shown.images.take([index]))[0]
+        found.append(MapPictures(record, image, shown))
     return found
 
 
-def predict_files(subject: Subject) -> list[ProbabilityPicture]:
-    """Class probabilities of pictures.
+def predict_files(subject: Subject, most: int = MOST_DRAWN) -> list[ProbabilityPicture]:
+    """Probabilities of the classes, or labels, of pictures; the first `most` with their pixels.
 
     Raises:
         ModelError: if the model is no classifier.
+        ImageError: if no picture can be read.
     """
-    shown, probabilities = subject.shown, subject.probabilities
-    if probabilities is None:
-        shape = tuple(subject.model.outputs[0].shape)
-        raise ModelError(
-            f"{subject.name} gives outputs of shape {shape}; expected a number for each class, "
-            "(num_images, num_classes)."
-        )
-    found = []
-    images = _to_color(shown.images.take(range(len(shown.images))))
-    for name, image, values in zip(shown.names, images, probabilities, strict=True):
-        ranked = {subject.class_names[i]: values[i] for i in highest(values, len(values))}
-        record = Probabilities(image=name, prediction=next(iter(ranked)), probabilities=ranked)
-        found.append(ProbabilityPicture(record, image))
+    found: list[ProbabilityPicture] = []
+    for indices, images, values in subject.predictions():
+        for index, image, row in zip(indices, _to_color(images), values, strict=True):
+            ranked = {subject.class_names[i]: row[i] for i in highest(row, len(row))}
+            record = Probabilities(
+                image=subject.shown.names[index],
+                prediction=next(iter(ranked)) if subject.is_exclusive else None,
+                probabilities=ranked,
+            )
+            found.append(ProbabilityPicture(record, image if len(found) < most else None))
+    if not found:
+        raise ImageError(none_readable(subject.problems, len(subject.shown.names)))
     return found
 
 
 def _describe_filter(subject: Subject, survey: Survey, index: int) -> FilterRow:
-    means, shown, classes = survey.scores["mean"][:, index], subject.shown, []
+    means, classes = survey.scores["mean"][:, index], []
+    labels = survey.labels_of(subject.shown.labels)
     # A dead filter ranks all images alike, so that no class says anything about it.
-    if shown.labels is not None and not survey.is_dead(index):
+    if labels is not None and not survey.is_dead(index):
         top = explanation.top_images(means)
-        classes = explanation.over_represented(shown.labels, top, shown.class_names)
+        classes = explanation.over_represented(labels, top, subject.shown.class_names)
     return FilterRow(
         filter=index + 1,
         is_dead=survey.is_dead(index),
@@ -220,33 +214,23 @@ def _to_color(images: np.ndarray) -> np.ndarray:
 
 
 def _describe_image(subject: Subject, index: int) -> dict[str, object]:
-    shown, values = subject.shown, subject.probabilities
+    shown = subject.shown
     return {
         "index": index,
         "image": shown.names[index],
         "label": None if shown.labels is None else shown.class_names[shown.labels[index]],
-        "prediction": None if values is None else subject.class_names[values[index].argmax()],
+        "prediction": subject.describe_prediction(index)[0],
     }
 
 
 def _first_right(subject: Subject, name: str) -> int:
-    shown = subject.shown
-    if name not in shown.class_names:
-        known = ", ".join(shown.class_names)
-        raise SelectionError(f"There is no class '{name}'; the classes are {known}.")
-    right = _right_images(subject, name)
-    if not len(right):
+    known = subject.shown.class_names
+    if name not in known:
+        names = ", ".join(known)
+        raise SelectionError(f"There is no class '{name}'; the classes are {names}.")
+    right = subject.first_right(name)
+    if right is None:
         raise SelectionError(
             f"The model gets no image of class '{name}' right; name one with --image."
         )
-    return int(right[0])
-
-
-def _right_images(subject: Subject, name: str) -> np.ndarray:
-    """Indices of the images of a class that the model gets right; none where it has no classes."""
-    shown = subject.shown
-    # The images may be of other classes than the model tells apart, in another order.
-    if shown.labels is None or name not in subject.class_names:
-        return np.array([], "int64")
-    is_own = shown.labels == shown.class_names.index(name)
-    return np.flatnonzero(is_own & (subject.predictions == subject.class_names.index(name)))
+    return right

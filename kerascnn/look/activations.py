@@ -5,23 +5,20 @@ Works for any functional or Sequential Keras model, on every backend. Filters co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from kerascnn.backend import keep_freed_memory
-from kerascnn.errors import ModelError
-from kerascnn.look.images import in_batches
-from kerascnn.look.scores import SCORES, Survey
+from kerascnn.look.arrays import batches_of
+from kerascnn.look.forward import Forward
+from kerascnn.look.scores import SCORES
 from kerascnn.model.axes import to_channels_last
-from kerascnn.model.calls import call, calling
+from kerascnn.model.calls import calling
 from kerascnn.model.graph import attach, find_output, fresh_name, sub_model
-from kerascnn.model.taps import effective_kernels
-
-Images = np.ndarray | Iterable[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -72,103 +69,101 @@ class TopActivations:
 
 
 def feature_maps(
-    model: keras.Model, images: Images, layer: str, data_format: str | None = None
+    model: keras.Model,
+    images: Any,
+    layer: str,
+    data_format: str | None = None,
+    batch_size: int | None = None,
 ) -> np.ndarray:
     """What a layer gives for images.
 
     Args:
         model: functional or Sequential, built.
         images: (num_images, height, width, channels) as the model takes them, or an iterable of
-            such batches.
+            such batches, see `look.arrays.batches_of`.
         layer: as for `model.graph.truncate`.
-        data_format: `channels_first` or `channels_last`, where the layer's output cannot be told
-            to be one of them.
+        data_format: `channels_first` or `channels_last`, where the graph does not tell which axis
+            of the layer's output holds its filters.
+        batch_size: images at a time; where None chosen by the memory.
 
     Returns:
         float32 (num_images, height, width, filters), also where the model is channels_first; of a
         layer of units, such as a Dense, (num_images, 1, 1, units); of tokens, see
         `model.axes.to_channels_last`.
+
+    Raises:
+        ModelError: if there is no such layer, or the images do not fit the model.
     """
-    with calling():
-        maps = to_channels_last(find_output(model, layer), data_format)
-        extractor = sub_model(model, maps)
-    batches = (call(extractor, np.asarray(batch)) for batch in _batches(images))
-    return np.concatenate([maps.astype("float32") for (maps,) in batches])
+    forward = Forward(build_extractor(model, layer, data_format), batch_size)
+    return np.concatenate([forward(batch)[0] for batch in batches_of(images, model)])
 
 
 def filter_scores(
     model: keras.Model,
-    images: Images,
+    images: Any,
     layer: str,
     scores: tuple[str, ...] = ("mean",),
     data_format: str | None = None,
+    batch_size: int | None = None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """One number an image, filter and score, batch by batch, reckoned in float32.
 
     Args:
-        model, images, layer, data_format: as for `feature_maps`.
+        model, images, layer, data_format, batch_size: as for `feature_maps`.
         scores: of `mean` over the map's pixels, `max`, and `l2` (root of the sum of squares).
 
     Yields:
         For each score, float32 (num_images of the batch, filters).
     """
+    forward = Forward(build_scorer(model, layer, scores, data_format), batch_size)
+    for batch in batches_of(images, model):
+        yield tuple(forward(batch))
+
+
+def build_extractor(model: keras.Model, layer: str, data_format: str | None = None) -> keras.Model:
+    """The model up to a layer's feature maps, with the filters last."""
+    with calling():
+        return sub_model(model, to_channels_last(find_output(model, layer), data_format))
+
+
+def build_scorer(
+    model: keras.Model, layer: str, scores: tuple[str, ...], data_format: str | None = None
+) -> keras.Model:
+    """The model up to scores of a layer's feature maps, see `filter_scores`."""
     unknown = sorted(set(scores) - set(SCORES))
     if unknown:
         raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: {unknown[0]!r}")
-    keep_freed_memory()
     with calling():
         maps = to_channels_last(find_output(model, layer), data_format)
-        scorer = sub_model(model, [attach(MapScore(score), maps) for score in scores])
-    for batch in _batches(images):
-        yield tuple(answer.astype("float32") for answer in call(scorer, np.asarray(batch)))
-
-
-def measure(
-    model: keras.Model, batches: Iterable[np.ndarray], layer: str, data_format: str | None = None
-) -> Survey:
-    """Show images, as the model takes them, and keep one number an image, filter and score.
-
-    Raises:
-        ModelError: if there is no such layer, or it gives a number that is not finite.
-    """
-    answers = zip(*filter_scores(model, batches, layer, SCORES, data_format), strict=True)
-    scores = {name: np.concatenate(values) for name, values in zip(SCORES, answers, strict=True)}
-    if not all(np.isfinite(values).all() for values in scores.values()):
-        raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
-    with calling():
-        kernels = effective_kernels(model, layer)
-    # Of another axis than that of the filters, there are no kernels.
-    is_theirs = kernels is not None and kernels.shape[-1] == scores["mean"].shape[1]
-    return Survey(layer, scores, kernels if is_theirs else None)
+        return sub_model(model, [attach(MapScore(score), maps) for score in scores])
 
 
 def top_activations(
     model: keras.Model,
-    images: Images,
+    images: Any,
     layer: str,
     k: int = 5,
     score: str = "mean",
     data_format: str | None = None,
+    batch_size: int | None = None,
 ) -> TopActivations:
     """The k images that excite each filter of a layer most, exactly, in one pass.
 
     Memory does not grow with the number of images where they come as an iterable of batches.
 
     Args:
-        model, images, layer: as for `feature_maps`. Images count from 0 in their order.
+        model, images, layer, data_format, batch_size: as for `feature_maps`. Images count from 0 in
+            their order.
         k: images for each filter.
         score: as for `filter_scores`.
-        data_format: as for `feature_maps`.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1. Received: k={k}")
     state, seen = None, 0
-    for (scores,) in filter_scores(model, images, layer, (score,), data_format):
+    for (scores,) in filter_scores(model, images, layer, (score,), data_format, batch_size):
         state = state or TopActivations.empty(scores.shape[1], k)
         state = state.update(scores, np.arange(seen, seen + len(scores)))
         seen += len(scores)
-    if state is None:
-        raise ValueError("There are no images to rank.")
     return state
 
 
@@ -188,7 +183,3 @@ class MapScore(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], input_shape[3]
-
-
-def _batches(images: Images) -> Iterable[np.ndarray]:
-    return in_batches(images) if isinstance(images, np.ndarray) else images

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
+from kerascnn.data.batches import ImageArray, Images
 from kerascnn.errors import SelectionError
-from kerascnn.look.images import in_batches
 from kerascnn.look.kernels import GRAY, describe_kernel
 from kerascnn.look.scores import Survey, highest
 from kerascnn.records.filters import ClassShare, ExplainedClass, Explanation, Superiority
@@ -31,31 +31,48 @@ NUM_STRATA = 50
 # With fewer images nothing is said about what a filter follows.
 MIN_IMAGES = 20
 
+BATCH_SIZE = 250
+
 # The properties last measured, by shape and checksum of the images.
 _kept: dict[tuple[tuple[int, ...], int], dict[str, np.ndarray]] = {}
 
 
-def image_properties(images: np.ndarray) -> dict[str, np.ndarray]:
+def image_properties(images: Images, indices: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Simple properties of images, each of the whole image, its border and its centre.
 
     `brightness` (mean gray), `contrast` (standard deviation of gray), `redness`, `greenness`,
     `blueness` (mean of that channel less the mean of the other two) and the edge energy of four
     orientations (mean of the squared derivative across the edge, of differences of neighbours).
-    The last result is kept, as many networks see the same images.
+    The last result for an array is kept, as many networks see the same images.
 
     Args:
-        images: uint8 (num_images, height, width, channels), of 3 channels, or of 1, which has no
-            colors.
+        images: of 3 channels, of 4, of which alpha does not count, or of 1, which has no colors.
+        indices: of the images to measure; None for all.
 
     Returns:
         `"blueness in the border"` and so on to float32 (num_images,); values are fractions of 255.
+
+    Raises:
+        ImageError: if one of the images cannot be read.
     """
-    key = images.shape, zlib.crc32(np.ascontiguousarray(images))
+    if not isinstance(images, ImageArray):
+        return _measure_properties(images, indices)
+    key = images.shape, zlib.crc32(np.ascontiguousarray(images.array))
     if key not in _kept:
-        parts = [_properties_of(batch) for batch in in_batches(images)]
         _kept.clear()
-        _kept[key] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        _kept[key] = _measure_properties(images, None)
     return _kept[key]
+
+
+def _measure_properties(images: Images, indices: np.ndarray | None) -> dict[str, np.ndarray]:
+    parts = []
+    for batch in images.batches(BATCH_SIZE):
+        measured = np.ones(len(batch.indices), bool)
+        if indices is not None:
+            measured = np.isin(batch.indices, indices)
+        if measured.any():
+            parts.append(_properties_of(batch.images[measured]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def top_images(scores: np.ndarray) -> np.ndarray:
@@ -200,7 +217,7 @@ def explain(
 
 
 def _properties_of(images: np.ndarray) -> dict[str, np.ndarray]:
-    pixels = images.astype("float32") / 255
+    pixels = images[..., :3].astype("float32") / 255
     is_gray = pixels.shape[-1] == 1
     gray = pixels[..., 0] if is_gray else pixels @ GRAY.astype("float32")
     maps = {"brightness": gray} | ({} if is_gray else _colors(pixels)) | _edge_energies(gray)

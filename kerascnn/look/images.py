@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from os.path import isdir
@@ -13,14 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.data import DATASETS, is_dataset, load_dataset
-from kerascnn.data.batches import Batch, ImageArray, Pictures
+from kerascnn.data.batches import ImageArray, Images, Pictures
 from kerascnn.data.folder import find_pictures, has_loose_pictures
 from kerascnn.data.pictures import READING, check_file, check_picture, find_images
 from kerascnn.errors import ImageError
 
-__all__ = ["Batch", "ImageArray", "Pictures", "Shown", "in_batches", "load_shown"]
-
-BATCH_SIZE = 250
 # At most so many files are opened before the work starts.
 TRIED_FILES = 1000
 
@@ -39,30 +36,11 @@ class Shown:
     """
 
     source: str
-    images: ImageArray | Pictures
+    images: Images
     names: list[str]
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-
-    def only(self, indices: np.ndarray, problems: Sequence[str] = ()) -> Shown:
-        """These images alone, for instance those that a first pass could read.
-
-        Args:
-            indices: int (num_images,), the images to keep.
-            problems: why others are left out, added to those there are.
-        """
-        indices, problems = np.asarray(indices, "int64"), (*self.problems, *problems)
-        if np.array_equal(indices, np.arange(len(self.names))):
-            return replace(self, problems=problems)
-        return Shown(
-            _digest([self.source, indices.tobytes().hex()]),
-            self.images.only(indices),
-            [self.names[index] for index in indices],
-            None if self.labels is None else self.labels[indices],
-            self.class_names,
-            problems,
-        )
 
 
 def load_shown(
@@ -111,10 +89,13 @@ def load_shown(
     return replace(shown, problems=(*unknown, *shown.problems))
 
 
-def in_batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    """The images in their order, some at a time."""
-    for start in range(0, len(images), BATCH_SIZE):
-        yield images[start : start + BATCH_SIZE]
+def none_readable(problems: Sequence[str], num_files: int) -> str:
+    """The message where of some files none is a picture."""
+    if num_files == 1:
+        return problems[0]
+    which = "" if num_files <= TRIED_FILES else "those tried of "
+    first = f"The first: {problems[0]}"
+    return f"None of {which}{num_files:,} files can be read as a picture. {first}"
 
 
 def _of_dataset(
@@ -175,9 +156,4 @@ def _digest(lines: Iterable[str]) -> str:
 def _why_none(given: tuple[str | Path, ...], problems: list[str], num_files: int) -> str:
     if not num_files:
         return f"There is no picture in '{given[0]}'."
-    if num_files == 1:
-        return problems[0]
-    which = f"{num_files} files"
-    if num_files > TRIED_FILES:
-        which = f"the {len(problems)} files tried, of {num_files:,},"
-    return f"None of {which} can be read as a picture. The first: {problems[0]}"
+    return none_readable(problems, num_files)

@@ -3,6 +3,7 @@
 A second question about the same layer and images is answered from the kept numbers, without Keras.
 """
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +20,16 @@ class Survey:
     Attributes:
         scores: `mean`, `max` and `l2` to float32 (num_images, filters).
         kernels: float32 (height, width, channels, filters), see `graph.effective_kernels`, or None.
+        indices: int64 (num_images,), which of the images that were to be seen these are; None where
+            they are all of them.
+        problems: a message for each image that could not be read.
     """
 
     layer: str
     scores: dict[str, np.ndarray]
     kernels: np.ndarray | None
+    indices: np.ndarray | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def num_filters(self) -> int:
@@ -38,6 +44,14 @@ class Survey:
         scores = self.scores[score][:, filter_index]
         chosen = highest(scores, k)
         return chosen, scores[chosen]
+
+    def image_indices(self, rows: np.ndarray) -> np.ndarray:
+        """Which images, from 0, some rows of the scores are of."""
+        return rows if self.indices is None else self.indices[rows]
+
+    def labels_of(self, labels: np.ndarray | None) -> np.ndarray | None:
+        """Of the labels of all images those of the images measured."""
+        return labels if labels is None or self.indices is None else labels[self.indices]
 
     def active_share(self, filter_index: int) -> float:
         """The share of images for which some pixel of a filter's map is above zero."""
@@ -65,14 +79,22 @@ def kept_survey(run: Run, source: str, layer: str, num_images: int) -> Survey | 
     Args:
         run: what was measured with another model there does not count.
         source: names the images; the same name must mean the same images.
+        num_images: how many there are, with those that cannot be read.
     """
     kept = run.read_activations(f"{source}/{layer}")
-    if not all(len(kept.get(name, ())) == num_images for name in SCORES):
+    problems = tuple(json.loads(kept["problems"].tobytes())) if "problems" in kept else ()
+    if not all(len(kept.get(name, ())) == num_images - len(problems) for name in SCORES):
         return None
-    return Survey(layer, {name: kept[name] for name in SCORES}, kept.get("kernels"))
+    scores = {name: kept[name] for name in SCORES}
+    return Survey(layer, scores, kept.get("kernels"), kept.get("indices"), problems)
 
 
 def keep_survey(run: Run, source: str, survey: Survey) -> None:
     """Keep the numbers in a run, for `kept_survey`."""
-    kernels = {} if survey.kernels is None else {"kernels": survey.kernels}
-    run.write_activations(f"{source}/{survey.layer}", survey.scores | kernels)
+    arrays = dict(survey.scores)
+    if survey.kernels is not None:
+        arrays["kernels"] = survey.kernels
+    if survey.problems:
+        problems = json.dumps(survey.problems).encode()
+        arrays |= {"indices": survey.indices, "problems": np.frombuffer(problems, "uint8")}
+    run.write_activations(f"{source}/{survey.layer}", arrays)

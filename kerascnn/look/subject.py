@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy
 
 from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
 from kerascnn.errors import DatasetError, ImageError, ModelError
-from kerascnn.look.images import BATCH_SIZE, Shown, load_shown
+from kerascnn.look.images import Shown, load_shown
+from kerascnn.look.outputs import Meaning, Reading, read_outputs, to_probabilities
 from kerascnn.look.scores import Survey, keep_survey, kept_survey
-from kerascnn.model.calls import call
 from kerascnn.model.custom import load_custom
-from kerascnn.model.load import input_shape, load_model, takes_channels_first
+from kerascnn.model.inputs import PictureInput, picture_input
+from kerascnn.model.load import load_model
 from kerascnn.run import Run
+from kerascnn.run.files import sha256
 
 if TYPE_CHECKING:
     import keras
 
+    from kerascnn.look.forward import Forward
+    from kerascnn.look.preparation import Preparation
+
 # The layers of the package's own networks, so that a run's numbers are found without Keras.
 RUN_LAYERS = {"conv": "conv1", "bn": "bn1", "relu": "relu1"}
+# From so many images it is seen what a model's outputs mean.
+FIRST = 8
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """How somebody's own model is used; a run needs none of it but `batch_size`.
+
+    Attributes:
+        custom: Python files that define what the model is made of, see `model.custom`.
+        value_range, preprocess, constants: see `look.preparation.Preparation`.
+        outputs: what its outputs mean, see `look.outputs`; None to find out.
+        output_name: which of several outputs tells the classes.
+        data_format: `channels_first` or `channels_last` of the layer that is looked at, where the
+            graph does not tell.
+        batch_size: images at a time; None to choose it by the memory.
+    """
+
+    custom: tuple[Path, ...] = ()
+    value_range: tuple[float, float] = (0.0, 255.0)
+    preprocess: str | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
+    outputs: Meaning | None = None
+    output_name: str | None = None
+    data_format: str | None = None
+    batch_size: int | None = None
 
 
 class Subject:
@@ -34,8 +65,12 @@ class Subject:
         run: a run, or None where `model_path` is given.
         model_path: a `.keras` file.
         images: see `load_shown`; empty for the run's own test images.
-        value_range: lowest and highest pixel value that the model takes; a run's takes 0 to 255.
-        custom: Python files that define what the model is made of, see `load_custom`.
+        split: see `load_shown`.
+        use: how the model is used.
+        progress: called in long passes, see `look.survey.Progress`.
+
+    Attributes:
+        remarks: what was assumed so far and a person should know, a sentence each.
     """
 
     def __init__(
@@ -44,11 +79,15 @@ class Subject:
         model_path: Path | None = None,
         images: tuple[str | Path, ...] = (),
         data_dir: Path | None = None,
-        value_range: tuple[float, float] = (0.0, 255.0),
-        custom: tuple[Path, ...] = (),
+        split: str | None = None,
+        use: ModelUse | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
     ):
         self.run, self.model_path, self.data_dir = run, model_path, data_dir
-        self._images, self._value_range, self._custom = images, value_range, custom
+        self.use, self.remarks = use or ModelUse(), []
+        self._images, self._split, self._progress = images, split, progress
+        self._outputs: dict[int, np.ndarray] = {}
+        self._unread: dict[int, str] = {}
 
     @property
     def name(self) -> str:
@@ -57,21 +96,34 @@ class Subject:
     @cached_property
     def model(self) -> keras.Model:
         require_backend()
-        if not self.run:
-            model = load_model(self.model_path, custom_objects=load_custom(self._custom))
-            input_shape(model)  # is an error where it takes no pictures
-            return model
-        from kerascnn.evaluation import load_best_model
+        if self.run:
+            from kerascnn.evaluation import load_best_model
 
-        return load_best_model(self.run)
+            return load_best_model(self.run)
+        model = load_model(self.model_path, custom_objects=load_custom(self.use.custom))
+        self._remark_on_pixels(model)
+        return model
+
+    @cached_property
+    def picture_input(self) -> PictureInput:
+        return picture_input(self.model, self.use.constants)
 
     @cached_property
     def shown(self) -> Shown:
+        """All images, with those that turn out not to be readable."""
         if self._images:
-            return _readable(load_shown(self._images, input_shape(self.model), self.data_dir))
+            return load_shown(
+                self._images, self.picture_input.image_shape, self.data_dir, self._split
+            )
         if not self.run:
             raise ImageError("--model needs --images: a folder, files, or a data set by name.")
-        return load_shown((self.run.recipe.data.dataset,), None, self.data_dir)
+        dataset = (self.run.recipe.data.dataset,)
+        return load_shown(dataset, None, self.data_dir, self._split)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A message for each file that could not be read so far."""
+        return (*self.shown.problems, *dict(sorted(self._unread.items())).values())
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -82,46 +134,88 @@ class Subject:
         """
         if self.run:
             return self._class_names_of(self.run)
-        if self.probabilities is None:
+        if not self.is_classifier:
             return ()
-        count = self.probabilities.shape[1]
-        if len(self.shown.class_names) == count:
-            return self.shown.class_names
-        return tuple(str(index) for index in range(count))
+        count = self._reading.num_classes(self._class_output.shape[1])
+        names = self.shown.class_names
+        return names if len(names) == count else tuple(map(str, range(count)))
 
     @cached_property
-    def probabilities(self) -> np.ndarray | None:
-        """Class probabilities, float32 (num_images, num_classes), if the model gives them."""
-        values = self._kept_probabilities()
-        if values is None and self.run:
-            from kerascnn.evaluation import predict
-
-            values = predict(self.model, self.shown.images.take(range(len(self.shown.images))))
-        # A classifier gives one row of numbers an image.
-        elif values is None and [len(output.shape) for output in self.model.outputs] == [2]:
-            outputs = (call(self.model, batch, self.name) for batch in self.batches())
-            values = np.concatenate([values for (values,) in outputs]).astype("float32")
-        if values is not None and not np.isfinite(values).all():
-            raise ModelError(f"{self.name} gives outputs that are not finite.")
-        return values if self.run or values is None else _to_probabilities(self.model, values)
+    def is_classifier(self) -> bool:
+        """Whether the model gives probabilities of classes or labels, or what they follow from."""
+        if self._kept is not None:
+            return True
+        return self._reading is not None and self._reading.meaning != "none"
 
     @property
-    def predictions(self) -> np.ndarray | None:
-        """Predicted classes, int (num_images,)."""
-        return None if self.probabilities is None else self.probabilities.argmax(axis=1)
+    def is_exclusive(self) -> bool:
+        """Whether the model takes each image for one class; else each label stands by itself."""
+        return bool(self.run) or self._reading is None or self._reading.is_exclusive
 
-    def batches(self, chosen: list[int] | None = None) -> Iterator[np.ndarray]:
-        """The images, or those chosen, as the model takes them: its values, order of dimensions."""
-        images, (low, high) = self.shown.images, self._value_range
-        some = (
-            [images.take(chosen)]
-            if chosen is not None
-            else (b.images for b in images.batches(BATCH_SIZE))
-        )
-        for batch in some:
-            if (low, high) != (0.0, 255.0):
-                batch = batch.astype("float32") * ((high - low) / 255) + low
-            yield np.moveaxis(batch, -1, 1) if takes_channels_first(self.model) else batch
+    def probabilities(self, chosen: Sequence[int]) -> np.ndarray | None:
+        """Probabilities of the classes, or labels, of some images that can be read.
+
+        Args:
+            chosen: indices of images, from 0.
+
+        Returns:
+            float32 (num_images, num_classes); None where the model is no classifier.
+        """
+        if self._kept is not None:
+            return self._kept[list(chosen)]
+        if not self.is_classifier:
+            return None
+        return to_probabilities(self._outputs_of(chosen), self._reading.meaning)
+
+    def predictions(self) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+        """Batch by batch the images that can be read: indices, pixels, probabilities.
+
+        Raises:
+            ModelError: if the model is no classifier.
+        """
+        if not self.is_classifier:
+            raise ModelError(self._why_no_classes())
+        images, done = self.shown.images, 0
+        for batch in images.batches(self._classifier.batch_size):
+            self._unread |= batch.problems
+            done += len(batch.indices) + len(batch.problems)
+            if len(batch.indices):
+                values = to_probabilities(self._classify(batch.images), self._reading.meaning)
+                yield batch.indices.tolist(), batch.images, values
+            if self._progress:
+                self._progress("pictures", done, len(images))
+
+    def describe_prediction(self, index: int) -> tuple[str | None, float | None]:
+        """Name and probability of the class that an image is taken for, where there is one."""
+        values = self.probabilities([index])
+        if values is None or not self.is_exclusive:
+            return None, None
+        return self.class_names[values[0].argmax()], values[0].max()
+
+    def first_readable(self, count: int) -> list[int]:
+        """Indices of the first images that can be read, at most so many."""
+        found: list[int] = []
+        for batch in self.shown.images.batches(count):
+            self._unread |= batch.problems
+            found += batch.indices.tolist()
+            if len(found) >= count:
+                break
+        return found[:count]
+
+    def first_right(self, name: str) -> int | None:
+        """Index of the first image of a class that the model takes for that class."""
+        shown = self.shown
+        # The images may be of other classes than the model tells apart, in another order.
+        if shown.labels is None or not (self.is_classifier and self.is_exclusive):
+            return None
+        own = np.flatnonzero(shown.labels == shown.class_names.index(name)).tolist()
+        for start in range(0, len(own), 32):
+            some = self._readable(own[start : start + 32])
+            values = self.probabilities(some) if some else np.empty((0, 0))
+            for index, row in zip(some, values, strict=True):
+                if self.class_names[row.argmax()] == name:
+                    return index
+        return None
 
     def layer(self, tap: str, layer: str | None) -> str:
         """Name of the layer that is meant by `--tap` and `--layer`."""
@@ -131,20 +225,172 @@ class Subject:
             return RUN_LAYERS[tap]
         from kerascnn.model.taps import find_tap
 
-        return find_tap(self.model, tap)
+        found = find_tap(self.model, tap)
+        self.remarks.append(f"Layer: {found} (--layer names another).")
+        return found
 
     def survey(self, layer: str) -> Survey:
         """What a layer answers to the images; kept in the run, where there is one."""
-        source, num_images = self.shown.source, len(self.shown.images)
-        if self.run and (kept := kept_survey(self.run, source, layer, num_images)):
-            return kept
-        require_backend()
-        from kerascnn.look.activations import measure
-
-        survey = measure(self.model, self.batches(), layer)
-        if self.run:
-            keep_survey(self.run, source, survey)
+        shown = self.shown
+        survey = self.run and kept_survey(self.run, shown.source, layer, len(shown.images))
+        if not survey:
+            survey = self._measure(layer)
+            if self.run:
+                keep_survey(self.run, shown.source, survey)
+        if survey.indices is not None:
+            unread = np.setdiff1d(np.arange(len(shown.images)), survey.indices)
+            self._unread |= dict(zip(unread.tolist(), survey.problems, strict=True))
         return survey
+
+    def maps(self, chosen: Sequence[int], layer: str) -> np.ndarray:
+        """Feature maps of some images, float32 (num_images, height, width, filters).
+
+        Raises:
+            ModelError: if there is no such layer, or it gives numbers that are not finite.
+        """
+        from kerascnn.look.activations import build_extractor
+        from kerascnn.look.forward import Forward
+
+        extractor = build_extractor(self.model, layer, self.use.data_format)
+        batch = self._prepare(self.shown.images.take(chosen))
+        (maps,) = Forward(extractor, self.use.batch_size)(batch)
+        if not np.isfinite(maps).all():
+            raise ModelError(f"Layer '{layer}' gives numbers that are not finite.")
+        return maps
+
+    @cached_property
+    def _kept(self) -> np.ndarray | None:
+        """Probabilities that `evaluate` stored, if it did, for the images that are there now."""
+        if not self.run or self._images or self._split or not self.run.is_evaluated:
+            return None
+        kept = self.run.read_predictions()
+        if not np.array_equal(kept["labels"], self.shown.labels):
+            return None
+        return self._checked(kept["probabilities"])
+
+    @cached_property
+    def _preparation(self) -> Preparation:
+        from kerascnn.look.preparation import Preparation
+
+        use = self.use
+        return Preparation(use.value_range, use.preprocess, use.constants)
+
+    @cached_property
+    def _classifier(self) -> Forward | None:
+        """The model up to the output that tells the classes, if one does."""
+        from kerascnn.look.forward import Forward
+        from kerascnn.model.calls import calling
+        from kerascnn.model.graph import sub_model
+
+        output = self._class_output
+        if output is None or self.use.outputs == "none":
+            return None
+        with calling(self.name):
+            classifier = sub_model(self.model, output)
+        return Forward(classifier, self.use.batch_size, self.name)
+
+    @cached_property
+    def _class_output(self) -> keras.KerasTensor | None:
+        """The output that gives one row of numbers an image: the only such one, or that named."""
+        # A Sequential model has no names of outputs.
+        names = getattr(self.model, "output_names", [self.model.name])
+        outputs = dict(zip(names, self.model.outputs, strict=True))
+        described = ", ".join(f"{name} {tuple(each.shape)}" for name, each in outputs.items())
+        if named := self.use.output_name:
+            if named not in outputs:
+                raise ModelError(f"The model has no output '{named}'; it has {described}.")
+            outputs = {named: outputs[named]}
+        rows = [each for each in outputs.values() if len(each.shape) == 2]
+        if len(rows) > 1:
+            self.remarks.append(
+                f"The model has several outputs, {described}; none is taken for classes. Name one "
+                "with --output-name."
+            )
+        return rows[0] if len(rows) == 1 else None
+
+    @cached_property
+    def _reading(self) -> Reading | None:
+        """What the outputs mean, once the first are there; None where there are none."""
+        if self._classifier is None:
+            return None
+        if self.run or self.use.outputs:
+            return Reading(self.use.outputs or "logits")
+        from kerascnn.model.activation import final_activation
+
+        values = self._outputs_of(list(self._outputs) or self.first_readable(FIRST))
+        reading = read_outputs(values, final_activation(self.model, self._class_output))
+        if reading.assumption:
+            self.remarks.append(reading.assumption)
+        return reading
+
+    def _why_no_classes(self) -> str:
+        if self._class_output is None and self.remarks:
+            return self.remarks[-1]
+        shapes = ", ".join(str(tuple(each.shape)) for each in self.model.outputs)
+        given = f"{self.name} gives outputs of shape {shapes}"
+        if self._class_output is None:
+            return f"{given}; expected a number for each class, (num_images, num_classes)."
+        return f"{given} that are not taken for classes; --outputs says what they mean."
+
+    def _outputs_of(self, chosen: Sequence[int]) -> np.ndarray:
+        """What the class output is for some images, (num_images, num_outputs)."""
+        missing = [index for index in chosen if index not in self._outputs]
+        for start in range(0, len(missing), self._classifier.batch_size):
+            some = missing[start : start + self._classifier.batch_size]
+            values = self._classify(self.shown.images.take(some))
+            self._outputs |= dict(zip(some, values, strict=True))
+        return np.stack([self._outputs[index] for index in chosen])
+
+    def _classify(self, images: np.ndarray) -> np.ndarray:
+        return self._checked(self._classifier(self._prepare(images))[0])
+
+    def _prepare(self, images: np.ndarray) -> list[np.ndarray]:
+        return self._preparation.apply(images, self.model, self.picture_input)
+
+    def _checked(self, values: np.ndarray) -> np.ndarray:
+        if not np.isfinite(values).all():
+            raise ModelError(f"{self.name} gives outputs that are not finite.")
+        return values
+
+    def _measure(self, layer: str) -> Survey:
+        require_backend()
+        from kerascnn.look.survey import Pass, measure
+
+        shown = self.shown
+        digest = self.run.best_digest() if self.run else sha256(self.model_path)
+        asked = Pass(
+            self.model,
+            shown.images,
+            layer,
+            self._prepare,
+            f"{digest} {shown.source} {shown.images.shape} {self._preparation}",
+            self.use.data_format,
+            self.use.batch_size,
+            keeps=not self.run,
+        )
+        return measure(asked, self._progress)
+
+    def _readable(self, chosen: Sequence[int]) -> list[int]:
+        """Those of some images that can be read; the others are noted."""
+        found = []
+        for index in chosen:
+            try:
+                self.shown.images.take([index])
+                found.append(index)
+            except ImageError as error:
+                self._unread[index] = str(error)
+        return found
+
+    def _remark_on_pixels(self, model: keras.Model) -> None:
+        from kerascnn.look.preparation import missing_preprocessing
+
+        if not self._preparation.keeps_pixels:
+            return
+        if module := missing_preprocessing(model):
+            self.remarks.append(
+                f"The model is built on one of {module}, which was trained on prepared pixels; it "
+                f"gets pixels from 0 to 255. Give --preprocess {module} if it needs them prepared."
+            )
 
     def _class_names_of(self, run: Run) -> tuple[str, ...]:
         if run.metrics_path.exists():
@@ -153,39 +399,3 @@ class Subject:
             return load_dataset(run.recipe.data.dataset, self.data_dir).class_names
         except DatasetError:
             return tuple(str(index) for index in range(self.model.output_shape[-1]))
-
-    def _kept_probabilities(self) -> np.ndarray | None:
-        """Those that `evaluate` stored, if it did, and for the images that are there now."""
-        if not self.run or self._images or not self.run.is_evaluated:
-            return None
-        kept = self.run.read_predictions()
-        return kept["probabilities"] if np.array_equal(kept["labels"], self.shown.labels) else None
-
-
-def _readable(shown: Shown) -> Shown:
-    """Without the files that cannot be read.
-
-    Raises:
-        ImageError: if that is all of them.
-    """
-    batches = [(batch.indices, batch.problems) for batch in shown.images.batches(BATCH_SIZE)]
-    problems = [problem for _, of_batch in batches for problem in of_batch]
-    indices = np.concatenate([indices for indices, _ in batches])
-    if not len(indices):
-        raise ImageError(f"No picture can be read. The first: {problems[0]}")
-    return shown.only(indices, problems)
-
-
-def _to_probabilities(model: keras.Model, outputs: np.ndarray) -> np.ndarray:
-    """Class probabilities from logits, or from what are probabilities already.
-
-    One unit gives the second of two classes, as Keras's binary cross-entropy has it.
-    """
-    from kerascnn.model.activation import ends_in_sigmoid
-
-    if outputs.shape[1] == 1:
-        share = outputs if ends_in_sigmoid(model) else scipy.special.expit(outputs)
-        return np.concatenate([1 - share, share], axis=1)
-    if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-        return outputs
-    return scipy.special.softmax(outputs, axis=1)

@@ -20,7 +20,13 @@ MOST_CHARACTERS = 300
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # What the backends say where there is no memory: torch on a processor, torch on a GPU, JAX and
 # TensorFlow. Keras gives an error its own text, but keeps these words.
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "RESOURCE_EXHAUSTED", "OOM when alloc")
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "resource_exhausted",
+    "oom when alloc",
+)
 
 
 @contextmanager
@@ -50,23 +56,24 @@ def calling(name: str = "The model") -> Iterator[None]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of any backend says that there is not enough memory."""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
 
 
-def call(model: keras.Model, batch: np.ndarray, name: str = "The model") -> list[np.ndarray]:
+def call(model: keras.Model, inputs: list[np.ndarray], name: str = "The model") -> list[np.ndarray]:
     """What a model gives for a batch of images, one array for each of `model.outputs`.
 
     Args:
         model: functional, or a built Sequential.
-        batch: (num_images, ...) as the model takes it.
+        inputs: for each of its inputs (num_images, ...).
         name: as for `calling`.
 
     Raises:
         ModelError: if it fails, or gives other shapes than it says, or no real numbers.
     """
     with calling(name):
-        answers = model.predict_on_batch(batch)
-    return check_answers(model, answers, len(batch), name)
+        answers = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
+    return check_answers(model, answers, len(inputs[0]), name)
 
 
 def check_answers(

@@ -40,8 +40,6 @@ HARMLESS_WEIGHTS = 2**20
 MOST_OBJECTS = 100_000
 # Deflate, shuffle, checksum and LZF: what HDF5 and h5py have built in. Others are loaded as code.
 HDF5_FILTERS = (1, 2, 3, 32000)
-# Where a model gives no height and width, pictures are shown at this size.
-DEFAULT_SIDE = 224
 
 
 def load_model(
@@ -83,35 +81,6 @@ def load_model(
     except Exception as error:  # Keras, h5py and zipfile raise many kinds
         called = called or f"'{path}'"
         raise ModelError(f"{called} cannot be loaded: {_why_not(error)}") from None
-
-
-def input_shape(model: keras.Model) -> tuple[int, int, int]:
-    """Height, width and channels of the pictures that a model takes.
-
-    Raises:
-        ModelError: if the model does not take pictures of 1 or 3 channels.
-    """
-    shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1:
-        raise ModelError(f"The model has {len(shapes)} inputs; expected one, of pictures.")
-    shape = shapes[0]
-    if len(shape) != 4:
-        raise ModelError(
-            f"The model takes inputs of shape {shape}; expected pictures, of shape "
-            "(num_images, height, width, channels)."
-        )
-    height, width, channels = (*shape[2:], shape[1]) if takes_channels_first(model) else shape[1:]
-    if channels not in (1, 3):
-        raise ModelError(
-            f"The model takes inputs of shape {shape}, with {channels} channels; expected 1 or 3."
-        )
-    return height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
-
-
-def takes_channels_first(model: keras.Model) -> bool:
-    """Whether the pictures that a model takes have their channels before height and width."""
-    shape = model.inputs[0].shape
-    return shape[1] in (1, 3) and shape[3] not in (1, 3)
 
 
 def _check(path: Path) -> tuple[dict, int]:

@@ -105,7 +105,7 @@ def _picture(
             f"Run '{measured.run.name}' was evaluated on other test images than there are now; "
             f"`kerascnn evaluate {measured.run.path}` measures it again."
         )
-    atlas = album.atlas_of(shown.source, shown.images.array)
+    atlas = album.atlas_of(shown.source, shown.images)
     most = MOST_FILTERS_OF_ONE if num_runs == 1 else MOST_FILTERS
     return Pictures(
         sheet=atlas.name,

@@ -3,7 +3,6 @@
 import numpy as np
 
 from kerascnn.errors import SelectionError
-from kerascnn.look import maps_of
 from kerascnn.look.explanation import explain, image_properties, top_images
 from kerascnn.look.scores import Survey, highest
 from kerascnn.look.subject import RUN_LAYERS, Subject
@@ -27,10 +26,10 @@ def explore(
 
     Kernels and maps go into the album, images into the atlas; what is given has their places.
     """
-    survey, properties = subject.survey(LAYER), image_properties(subject.shown.images.array)
+    survey, properties = subject.survey(LAYER), image_properties(subject.shown.images)
     count = min(survey.num_filters, most_filters)
     samples = choose_samples(measured)
-    maps = album.add(_color_by_filter(maps_of(subject, samples, LAYER)[..., :count]))
+    maps = album.add(_color_by_filter(subject.maps(samples, LAYER)[..., :count]))
     kernels = None
     if survey.kernels is not None:
         kernels = album.add(color_kernels(survey.kernels[..., :count]))

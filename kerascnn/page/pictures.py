@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from kerascnn.data.batches import Images
 from kerascnn.show.pictures import color_levels, kernel_to_picture
 
 COLUMNS = 40
@@ -38,7 +39,7 @@ class Sheet:
 class Atlas:
     """Of all images of one data set, those that a page shows, each once."""
 
-    def __init__(self, name: str, images: np.ndarray):
+    def __init__(self, name: str, images: Images):
         self.name, self._images = name, images
         self._places: dict[int, int] = {}
 
@@ -51,7 +52,7 @@ class Atlas:
         return place_in(self.name, place)
 
     def to_sheet(self, most_bytes: int) -> Sheet:
-        return build_sheet(self.name, self._images[list(self._places)], most_bytes)
+        return build_sheet(self.name, self._images.take(list(self._places)), most_bytes)
 
 
 class Album:
@@ -62,7 +63,7 @@ class Album:
         self._atlases: dict[str, Atlas] = {}
         self._sheets: list[Sheet] = []
 
-    def atlas_of(self, source: str, images: np.ndarray) -> Atlas:
+    def atlas_of(self, source: str, images: Images) -> Atlas:
         """The atlas of a set of images; the same `source` must mean the same images."""
         return self._atlases.setdefault(source, Atlas(f"images-{len(self._atlases)}", images))
 

@@ -155,10 +155,13 @@ class Explanation(Record):
 
 
 class Probabilities(Record):
-    """What a picture is taken for: the probability of each class, the highest first."""
+    """What a picture is taken for: the probability of each class or label, the highest first.
+
+    `prediction` is the most probable class; None where each label is right or wrong by itself.
+    """
 
     image: str
-    prediction: str
+    prediction: str | None
     probabilities: dict[str, float]
 
 
@@ -198,7 +201,7 @@ class ExplanationPicture:
 
 @dataclass(frozen=True)
 class ProbabilityPicture:
-    """What a picture is taken for, and the picture: uint8 (height, width, 3)."""
+    """What a picture is taken for, and the picture, uint8 (height, width, 3), if it is drawn."""
 
     record: Probabilities
-    image: np.ndarray
+    image: np.ndarray | None

@@ -83,10 +83,13 @@ def table_correlations(explanation: Explanation) -> Table:
 
 
 def table_probabilities(pictures: Sequence[Probabilities], top: int) -> Table:
-    """The most probable classes of each picture, with bars."""
-    table = build_table("Class probabilities")
+    """The most probable classes, or labels, of each picture, with bars."""
+    by_itself = any(each.prediction is None for each in pictures)
+    table = build_table(
+        "Probability of each label by itself" if by_itself else "Class probabilities"
+    )
     table.add_column("picture", overflow="fold")
-    table.add_column("class")
+    table.add_column("label" if by_itself else "class")
     add_numbers(table, "probability")
     table.add_column("")
     for each in pictures:

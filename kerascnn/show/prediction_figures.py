@@ -24,7 +24,10 @@ def plot_probabilities(pictures: Sequence[ProbabilityPicture], title: str, top: 
     block_height = 0.28 + side + 0.3
     columns = min(2, len(pictures))
     size = columns * block_width + MARGIN, -(-len(pictures) // columns) * block_height
+    by_itself = any(each.record.prediction is None for each in pictures)
     caption = "Bars: the model's probability of its most probable classes."
+    if by_itself:
+        caption = "Bars: the model's probability of each label by itself, the highest first."
     with style({"axes.grid": False}):
         figure, canvas = build_canvas(*size, title, caption)
         for i, each in enumerate(pictures):
@@ -35,13 +38,16 @@ def plot_probabilities(pictures: Sequence[ProbabilityPicture], title: str, top: 
             axes = add_axes(canvas, x + side + label_width + 0.15, y, bar_width, side)
             shown = dict(list(each.record.probabilities.items())[:top])
             names = [shorten(name, label_width * 72 / TICK_SIZE - 1) for name in shown]
-            _draw_probabilities(axes, names, list(shown.values()))
+            _draw_probabilities(axes, names, list(shown.values()), by_itself)
     return figure
 
 
-def _draw_probabilities(axes: Axes, names: Sequence[str], probabilities: Sequence[float]) -> None:
-    # The first bar stands out by its place; its color only adds to that.
-    draw_bars(axes, names, probabilities, [BLUE] + [GRAY] * (len(names) - 1), least=5)
+def _draw_probabilities(
+    axes: Axes, names: Sequence[str], probabilities: Sequence[float], by_itself: bool
+) -> None:
+    # The predicted class stands out by its place; its color only adds to that.
+    others = BLUE if by_itself else GRAY
+    draw_bars(axes, names, probabilities, [BLUE] + [others] * (len(names) - 1), least=5)
     axes.axvline(0, color=GRAY, linewidth=1)
     axes.set(xlim=(0, 1), xticks=[])
     axes.spines["bottom"].set_visible(False)

@@ -173,6 +173,4 @@ class Evidence:
 
 
 def _layer(shown: Shown, scores: np.ndarray) -> Layer:
-    return Layer(
-        scores, filters.image_properties(shown.images.array), shown.labels, shown.class_names
-    )
+    return Layer(scores, filters.image_properties(shown.images), shown.labels, shown.class_names)

@@ -226,7 +226,7 @@ def test_damage_anywhere_gives_an_image_or_an_image_error(tmp_path):
             (tmp_path / "a").write_bytes(damaged)
             read = load_images(["a"], (8, 8, 3))
             assert read.images.shape == (1 - len(read.problems), 8, 8, 3)
-            assert all(problem.startswith("'a' ") for problem in read.problems)
+            assert all(problem.startswith("'a' ") for problem in read.problems.values())
             refused += len(read.problems)
     assert 50 < refused < 300
 
@@ -241,10 +241,10 @@ def test_unreadable_files_are_passed_over_and_named(tmp_path):
     read = load_images(["a.png", "b.png", "c.png", "d.png"], (4, 4, 3))
     assert read.images.shape == (2, 4, 4, 3)
     assert read.indices.tolist() == [0, 2]
-    assert read.problems == (
-        "'b.png' is not a picture that Pillow can read.",
-        "There is no file 'd.png'.",
-    )
+    assert read.problems == {
+        1: "'b.png' is not a picture that Pillow can read.",
+        3: "There is no file 'd.png'.",
+    }
     none = load_images(["d.png"], (4, 4, 1))
     assert (none.images.shape, none.images.dtype, len(none.indices)) == ((0, 4, 4, 1), np.uint8, 0)
 

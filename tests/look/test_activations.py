@@ -138,7 +138,7 @@ def test_batches_do_not_change_the_ranking(cnn, images):
 def test_k_below_one_no_images_and_an_unknown_score_are_refused(cnn, images):
     with pytest.raises(ValueError, match="k must be at least 1"):
         top_activations(cnn, images, "relu1", 0)
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ModelError, match="no images"):
         top_activations(cnn, iter([]), "relu1")
     with pytest.raises(ValueError, match="mean, max, l2"):
         list(filter_scores(cnn, images, "relu1", ("median",)))

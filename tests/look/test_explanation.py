@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from kerascnn.data.batches import ImageArray
 from kerascnn.errors import SelectionError
 from kerascnn.look.explanation import (
     explain,
@@ -115,7 +116,7 @@ def test_colors_by_their_names(weights, name):
 
 def one(image):
     """Properties of a single image, as plain numbers."""
-    return {name: values[0] for name, values in image_properties(image[None]).items()}
+    return {name: values[0] for name, values in image_properties(ImageArray(image[None])).items()}
 
 
 def test_a_blue_border_round_a_gray_centre():
@@ -170,7 +171,7 @@ def test_a_diagonal_has_more_energy_across_it_than_along_it():
 
 def test_many_images_are_measured_one_by_one():
     images = np.random.default_rng(0).integers(0, 256, (501, 4, 6, 3), "uint8")
-    together = image_properties(images)
+    together = image_properties(ImageArray(images))
     assert len(together) == 27
     for place in (0, 500):
         for name, value in one(images[place]).items():
@@ -179,10 +180,10 @@ def test_many_images_are_measured_one_by_one():
 
 def test_properties_of_the_same_images_are_measured_once():
     images = np.zeros((2, 4, 4, 3), "uint8")
-    dark = image_properties(images)
-    assert image_properties(images.copy()) is dark
+    dark = image_properties(ImageArray(images))
+    assert image_properties(ImageArray(images.copy())) is dark
     images += 255
-    assert image_properties(images)["brightness of the image"] == pytest.approx(1)
+    assert image_properties(ImageArray(images))["brightness of the image"] == pytest.approx(1)
 
 
 def test_images_of_one_channel_have_no_colors_and_tiny_ones_no_centre():

@@ -30,7 +30,7 @@ def every_use(path):
     except ModelError as error:
         yield lambda error=error: (_ for _ in ()).throw(error)
         return
-    yield lambda: call(model, IMAGES)
+    yield lambda: call(model, [IMAGES])
     yield lambda: predict(model, IMAGES)
     for name, _ in uses:
         yield lambda name=name: feature_maps(model, IMAGES, name)
@@ -74,7 +74,7 @@ def test_what_a_model_gives_is_one_array_an_output():
     image = keras.Input((8, 8, 3))
     x = layers.Flatten()(image)
     model = keras.Model(image, {"b": layers.Dense(2)(x), "a": [layers.Dense(1)(x), x]})
-    assert [array.shape for array in call(model, IMAGES)] == [(3, 1), (3, 192), (3, 2)]
+    assert [array.shape for array in call(model, [IMAGES])] == [(3, 1), (3, 192), (3, 2)]
     assert [output.shape[1] for output in model.outputs] == [1, 192, 2]
 
 
@@ -83,7 +83,7 @@ def test_a_model_that_gives_other_shapes_than_it_says_is_refused():
     with pytest.raises(
         ModelError, match=r"^It gives an output of shape \(\), but says \(3, 3\)\.$"
     ):
-        call(model, IMAGES, "It")
+        call(model, [IMAGES], "It")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_torch_says_so_where_it_has_no_memory():
     model = load_model(Path("big.keras"))
     big = keras.Model(model.inputs, layers.UpSampling2D(2**17)(model.inputs[0]))
     with pytest.raises(RuntimeError) as caught:
-        call(big, IMAGES)
+        call(big, [IMAGES])
     assert is_out_of_memory(caught.value)
 
 

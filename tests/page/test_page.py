@@ -12,6 +12,7 @@ import pytest
 from made.page import FILTERS, HOSTILE, NUM_TEST, SCRIPT, draw_folder, make_audit, train_run
 from made.records import make_history
 
+from kerascnn.data.batches import ImageArray
 from kerascnn.errors import RunError
 from kerascnn.evaluation import summarize
 from kerascnn.page import comparison, gather, write_page
@@ -543,7 +544,7 @@ def test_picture_is_in_the_atlas_once_and_where_it_is_said_to_be():
     from io import BytesIO
 
     images = np.random.default_rng(0).integers(0, 255, (100, 8, 8, 3), dtype="uint8")
-    atlas = Atlas("a", images)
+    atlas = Atlas("a", ImageArray(images))
     places = [atlas.place(index) for index in (*range(50), 7)]
     assert len(atlas) == 50
     assert places[50] == places[7]
@@ -578,7 +579,7 @@ def test_pictures_of_the_largest_page_leave_room_for_its_text():
     """Noise cannot be compressed: eight runs, each with all that it may show."""
     noise = np.random.default_rng(0).integers(0, 255, (3000, 32, 32, 3), dtype="uint8")
     album = Album(8)
-    atlas = album.atlas_of("noise", noise)
+    atlas = album.atlas_of("noise", ImageArray(noise))
     for index in range(3000):
         atlas.place(index)
     for _ in range(8):

@@ -1,0 +1,97 @@
+"""A model, or the part of it up to a layer, applied to images within the memory that there is."""
+
+import contextlib
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerascnn.backend import keep_freed_memory
+from kerascnn.errors import ModelError
+from kerascnn.model.calls import call, is_out_of_memory
+from kerascnn.model.graph import describe_layers
+from kerascnn.model.inputs import DEFAULT_SIDE
+
+# The most images that go through a model at a time, and the most bytes of its layers' outputs.
+MOST_IMAGES = 250
+MOST_BYTES = 2**30
+# Of the memory that is free, no more than this share is used for them.
+FREE_SHARE = 0.25
+
+
+class Forward:
+    """Applies a model to batches of any size, as many images at a time as fit the memory.
+
+    Args:
+        model: functional or Sequential, built.
+        batch_size: images at a time; where None chosen by the size of what the layers give. Where
+            the memory does not suffice, it is halved.
+        name: what to call the model in an error.
+    """
+
+    def __init__(self, model: keras.Model, batch_size: int | None = None, name: str = "The model"):
+        keep_freed_memory()
+        self.model, self.name = model, name
+        self.batch_size = batch_size or choose_batch_size(model)
+
+    def __call__(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """What each output of the model is for a batch, float32 (num_images, ...).
+
+        Args:
+            inputs: for each input of the model (num_images, ...).
+
+        Raises:
+            ModelError: if the memory does not suffice for a single image.
+        """
+        num_images = len(inputs[0])
+        parts, start = [], 0
+        while start < num_images or not parts:
+            chunk = [each[start : start + self.batch_size] for each in inputs]
+            if (answer := self._try(chunk)) is None:
+                self._halve(len(chunk[0]))
+                continue
+            parts.append(answer)
+            start += self.batch_size
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def _try(self, chunk: list[np.ndarray]) -> list[np.ndarray] | None:
+        """The outputs for a part of a batch; None where the memory does not suffice."""
+        try:
+            return [each.astype("float32") for each in call(self.model, chunk, self.name)]
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _halve(self, num_images: int) -> None:
+        if num_images == 1:
+            raise ModelError(
+                f"{self.name} needs more memory for a single image than there is; close other "
+                "programs, or look at an earlier layer."
+            )
+        self.batch_size = num_images // 2
+
+
+def choose_batch_size(model: keras.Model) -> int:
+    """How many images may go through a model at a time.
+
+    Keras keeps what every layer gave until the last one has been computed; so much may take
+    `MOST_BYTES`, or a quarter of the memory that is free. At most `MOST_IMAGES`.
+    """
+    of_one = sum(_values_in(shape) for _, shape in describe_layers(model)) * 4
+    most_bytes = min(MOST_BYTES, FREE_SHARE * _free_bytes())
+    return max(1, min(MOST_IMAGES, int(most_bytes / max(of_one, 1))))
+
+
+def _values_in(shape: tuple[int | None, ...]) -> int:
+    return math.prod(DEFAULT_SIDE if size is None else size for size in shape[1:])
+
+
+def _free_bytes() -> float:
+    """The memory that programs can still get; without bound where the system does not say."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+        return 1024 * float(available.split()[1])
+    return math.inf

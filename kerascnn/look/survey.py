@@ -1,0 +1,101 @@
+"""One pass of many images through a model up to a layer: a number an image, filter and score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kerascnn.data.batches import Images
+from kerascnn.errors import ImageError, LookInterrupted, ModelError
+from kerascnn.look.activations import build_scorer
+from kerascnn.look.forward import Forward
+from kerascnn.look.images import none_readable
+from kerascnn.look.ledger import Ledger
+from kerascnn.look.scores import SCORES, Survey
+from kerascnn.model.calls import calling
+from kerascnn.model.taps import effective_kernels
+
+# Called with what is done, how many of it are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What is shown to which layer of what model.
+
+    Attributes:
+        images: all of them; those that cannot be read are left out and named in the survey.
+        prepare: pixels, uint8 (num_images, height, width, channels), to what the model takes.
+        key: names the model, the images and the preparation; the same key must mean the same.
+        data_format: which axis of the layer holds its filters; None to find it in the graph.
+        batch_size: images at a time; None to choose it.
+        keeps: whether the numbers of a long pass are kept for another process.
+    """
+
+    model: keras.Model
+    images: Images
+    layer: str
+    prepare: Callable[[np.ndarray], list[np.ndarray]]
+    key: str
+    data_format: str | None = None
+    batch_size: int | None = None
+    keeps: bool = True
+
+
+def measure(asked: Pass, progress: Progress | None = None) -> Survey:
+    """Show the images and keep one number an image, filter and score.
+
+    A pass that took long and was interrupted goes on where it stopped.
+
+    Raises:
+        ModelError: if there is no such layer, or it gives a number that is not finite.
+        ImageError: if no image can be read.
+        LookInterrupted: if the person stops it.
+    """
+    scorer = build_scorer(asked.model, asked.layer, SCORES, asked.data_format)
+    forward = Forward(scorer, asked.batch_size)
+    ledger = Ledger(f"{asked.key} {asked.layer} {asked.data_format} {keras.backend.backend()}")
+    is_whole = False
+    try:
+        _fill(ledger, forward, asked, progress)
+        is_whole = True
+        survey = _read(ledger, asked)
+    except KeyboardInterrupt as interrupt:
+        ledger.flush()
+        raise LookInterrupted(ledger.next, len(asked.images), interrupt) from None
+    finally:
+        ledger.close(keep=asked.keeps or not is_whole)
+    return survey
+
+
+def _fill(ledger: Ledger, forward: Forward, asked: Pass, progress: Progress | None) -> None:
+    total, size = len(asked.images), forward.batch_size
+    for batch in asked.images.batches(size, ledger.next):
+        scores: tuple[np.ndarray, ...] = (np.empty((0, 0), "float32"),) * len(SCORES)
+        if len(batch.indices):
+            scores = tuple(forward(asked.prepare(batch.images)))
+        if not all(np.isfinite(values).all() for values in scores):
+            raise ModelError(f"Layer '{asked.layer}' gives numbers that are not finite.")
+        following = min(ledger.next + size, total)
+        ledger.add(scores, batch.problems, following)
+        if progress:
+            progress("pictures", ledger.next, total)
+    if not ledger.num_rows:
+        raise ImageError(none_readable(list(ledger.problems.values()), total))
+    ledger.is_finished = True
+    ledger.flush()
+
+
+def _read(ledger: Ledger, asked: Pass) -> Survey:
+    problems, indices = ledger.problems, None
+    if problems:
+        indices = np.setdiff1d(np.arange(len(asked.images)), list(problems))
+    with calling():
+        kernels = effective_kernels(asked.model, asked.layer)
+    # Of another axis than that of the filters, there are no kernels.
+    if kernels is not None and kernels.shape[-1] != ledger.width:
+        kernels = None
+    return Survey(asked.layer, ledger.read(), kernels, indices, tuple(problems.values()))
