@@ -234,7 +234,7 @@ def _reduced(call: Call, before: tuple, after: tuple, axis: int) -> int | None:
     if given is None:
         gone = {place for place, size in enumerate(before) if size == 1}
     else:
-        gone = {place % len(before) for place in np.atleast_1d(given)}
+        gone = {place % len(before) for place in np.atleast_1d(given).tolist()}
     return None if axis in gone else axis - sum(place < axis for place in gone)
 
 

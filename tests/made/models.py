@@ -240,10 +240,13 @@ def _steps_of(recipe):
 
 
 def _steps_of_block(block, axis, channels):
-    own = 1 if block.data_format == "channels_first" else 3
+    # TensorFlow's layers, called one by one on a CPU, have no other.
+    can = keras.backend.backend() != "tensorflow"
+    data_format = block.data_format if can else "channels_last"
+    own = 1 if data_format == "channels_first" else 3
     steps = [] if own == axis else [Step(_move(block.moved_by, axis, own), own)]
     activation = block.activation if block.activated_by == "argument" else None
-    options = {"padding": "same", "data_format": block.data_format, "activation": activation}
+    options = {"padding": "same", "data_format": data_format, "activation": activation}
     steps.append(Step(CONVOLUTIONS[block.convolution](**options), own))
     channels = channels if block.convolution == "depthwise" else 4
     if block.normalized:
@@ -253,11 +256,11 @@ def _steps_of_block(block, axis, channels):
     if block.activated_by == "operation":
         steps.append(Step(getattr(ops, block.activation)))
     if block.joined_by != "nothing":
-        way = [Step(ops.tanh), Step(layers.Conv2D(channels, 1, data_format=block.data_format))]
+        way = [Step(ops.tanh), Step(layers.Conv2D(channels, 1, data_format=data_format))]
         steps.append(Join(way, _joining(block.joined_by, own)))
         channels *= 2 if block.joined_by == "concatenate" else 1
     if block.pooled:
-        steps.append(Step(layers.MaxPooling2D(padding="same", data_format=block.data_format)))
+        steps.append(Step(layers.MaxPooling2D(padding="same", data_format=data_format)))
     return steps, (own, channels)
 
 
