@@ -15,12 +15,12 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascnn.errors import ModelError
 from kerascnn.model.calls import in_one_line
+from kerascnn.model.limits import DEFAULT_SIDE, check_config, check_tensors, in_time
 from kerascnn.zips import check_sizes, is_plain, most_bytes, quote
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 ASSETS = "assets/"
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MEMBERS = (METADATA, CONFIG, WEIGHTS)
-# Members of an archive, and their bytes in all but the weights; Keras's largest has 2 MiB.
+# Members of an archive, and their bytes in all but the weights; Keras's largest has 2 MiB. So many
+# may unfold from next to nothing, and no archive may have more than the last.
 MOST_MEMBERS = 1000
+HARMLESS_BYTES = 4 * 2**20
 MOST_BYTES = 32 * 2**20
 # So many weights a model may have beside those that are stored: some layers store none.
 HARMLESS_WEIGHTS = 2**20
@@ -69,6 +71,7 @@ def load_model(
 
     try:
         config, num_stored = _check(path)
+        check_config(config, num_stored)
         check_classes(config, custom_objects)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote names of the file
@@ -92,7 +95,7 @@ def _check(path: Path) -> tuple[dict, int]:
         config = json.loads(archive.read(CONFIG))
         if not isinstance(config, dict):
             raise ValueError(f"its {CONFIG} holds no JSON object")
-        num_stored = _check_weights(archive.read(WEIGHTS))
+        num_stored = _check_weights(archive.read(WEIGHTS), archive.getinfo(WEIGHTS).compress_size)
     # That of the whole model is not used: it may name a loss of one's own.
     return {key: value for key, value in config.items() if key != "compile_config"}, num_stored
 
@@ -132,7 +135,7 @@ def _check_members(members: list[zipfile.ZipInfo], archive_bytes: int) -> None:
         raise ValueError(f"it is damaged: {missing[0]} is missing")
     check_sizes(members)
     others = sum(member.file_size for member in members if member.filename != WEIGHTS)
-    if others > MOST_BYTES:
+    if others > min(MOST_BYTES, HARMLESS_BYTES + archive_bytes):
         raise ValueError(f"its {CONFIG}, {METADATA} and assets have {others:,} bytes")
     if sum(member.compress_size for member in members) > archive_bytes:
         raise ValueError("its files overlap")
@@ -141,8 +144,13 @@ def _check_members(members: list[zipfile.ZipInfo], archive_bytes: int) -> None:
 # The weights.
 
 
-def _check_weights(content: bytes) -> int:
-    """The number of values in the weights, which are plain arrays of this file."""
+def _check_weights(content: bytes, num_bytes: int) -> int:
+    """The number of values in the weights, which are plain arrays of this file.
+
+    Args:
+        content: of the HDF5 file.
+        num_bytes: in which the archive stores it.
+    """
     import h5py
 
     total, declared = 0, 0
@@ -151,8 +159,8 @@ def _check_weights(content: bytes) -> int:
             _check_dataset(quote(name), dataset)
             total += math.prod(dataset.shape)
             declared += math.prod(dataset.shape) * dataset.dtype.itemsize
-    if declared > most_bytes(len(content)):
-        raise ValueError(f"its weights claim {declared:,} bytes, but {len(content):,} are stored")
+    if declared > most_bytes(num_bytes):
+        raise ValueError(f"its weights claim {declared:,} bytes, but {num_bytes:,} are stored")
     return total
 
 
@@ -209,21 +217,26 @@ def _check_size(
 ) -> None:
     """Refuse a model that would take far more memory than its weights fill."""
     # In a thread of its own, because Keras keeps for each thread what it has yet to give values.
-    with ThreadPoolExecutor(1) as thread:
-        wanted = thread.submit(_count_weights, config, custom_objects).result()
+    model, wanted = in_time(lambda: _build_empty(config, custom_objects), num_stored)
     if wanted > HARMLESS_WEIGHTS + 4 * num_stored:
         raise ValueError(f"it has {wanted:,} weights, but {num_stored:,} are stored")
+    check_tensors(model)
 
 
-def _count_weights(config: dict, custom_objects: Mapping[str, object] | None) -> int:
-    """The weights of a model, built without values: in this scope Keras makes no arrays."""
+def _build_empty(
+    config: dict, custom_objects: Mapping[str, object] | None
+) -> tuple[keras.Model, int]:
+    """A model without values, since Keras makes none in this scope, and how many it would have."""
     import keras
+    from keras.src.backend.common import global_state
 
     with keras.StatelessScope(initialize_variables=False):
         model = keras.saving.deserialize_keras_object(config, custom_objects, safe_mode=True)
+        # All that were made, also those that do not belong to a layer.
+        made = global_state.get_global_attribute("uninitialized_variables", [])
     if not isinstance(model, keras.Model):
         raise ValueError("it holds no model")
-    return sum(math.prod(variable.shape) for variable in model.variables)
+    return model, sum(math.prod(variable.shape) for variable in made)
 
 
 def _why_not(error: Exception) -> str:
@@ -231,6 +244,8 @@ def _why_not(error: Exception) -> str:
     text = in_one_line(error)
     if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError) and error.args:
         text = f"it is damaged: {text}"
+    if isinstance(error, RecursionError):
+        return "it has more layers in a row, or in one another, than can be followed."
     if "safe_mode" in text:
         return "it holds a layer which can run any code; build it of other layers."
     missing = re.search(r"Could not locate \w+ '[^']+'", text)

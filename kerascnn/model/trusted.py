@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, ModuleType
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from kerascnn.zips import quote
 
@@ -63,6 +63,22 @@ REFUSED = {
     layers.InputSpec,
     layers.Layer,
     layers.Wrapper,
+}
+# Operations that call functions, as often as they like; functions without a name, as people give
+# them, cannot be saved.
+REFUSED_OPERATIONS = ("AssociativeScan", "Cond", "ForiLoop", "JVP", "Map", "Scan", "Switch")
+REFUSED_OPERATIONS += ("VectorizedMap", "WhileLoop")
+REFUSED_FUNCTIONS = {
+    ops.associative_scan,
+    ops.cond,
+    ops.custom_gradient,
+    ops.fori_loop,
+    ops.linalg.jvp,
+    ops.map,
+    ops.scan,
+    ops.switch,
+    ops.vectorized_map,
+    ops.while_loop,
 }
 # What Keras writes for values that are no objects.
 PLAIN_CLASSES = frozenset(
@@ -170,7 +186,8 @@ def _models() -> set[type]:
 def _find_trusted() -> frozenset[type | FunctionType]:
     exported = {value for namespace in NAMESPACES for value in _exported_by(namespace)}
     beside = _operations_beside({*exported, *_exported_by(keras.applications)})
-    return frozenset(exported.union(beside, _models()) - REFUSED)
+    found = exported.union(beside, _models()) - REFUSED - REFUSED_FUNCTIONS
+    return frozenset(each for each in found if each.__name__ not in REFUSED_OPERATIONS)
 
 
 TRUSTED = _find_trusted()

@@ -9,7 +9,14 @@ import pytest
 from keras import layers
 from made.malice import layer
 
-from kerascnn.model.trusted import REFUSED, TRUSTED, check_classes, find_object
+from kerascnn.model.trusted import (
+    REFUSED,
+    REFUSED_FUNCTIONS,
+    REFUSED_OPERATIONS,
+    TRUSTED,
+    check_classes,
+    find_object,
+)
 
 
 def written(name, module, registered_name=None):
@@ -29,6 +36,19 @@ def test_what_is_refused_is_refused_under_each_of_its_names(refused):
         for value in (layer(refused.__name__, module), written(refused.__name__, module)):
             with pytest.raises(ValueError, match=r"which can (do more than compute|run any code);"):
                 check_classes({"deep": [{"down": value}]})
+
+
+@pytest.mark.parametrize("name", REFUSED_OPERATIONS)
+def test_loops_are_refused(name):
+    module = "keras.src.ops.linalg" if name == "JVP" else "keras.src.ops.core"
+    with pytest.raises(ValueError, match="do more than compute"):
+        check_classes(layer(name, module))
+
+
+@pytest.mark.parametrize("function", sorted(REFUSED_FUNCTIONS, key=lambda each: each.__name__))
+def test_functions_that_loop_are_refused(function):
+    with pytest.raises(ValueError, match="do more than compute"):
+        check_classes(written(function.__name__, function.__module__))
 
 
 @pytest.mark.parametrize(
