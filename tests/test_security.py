@@ -71,6 +71,7 @@ def test_a_pickled_array_in_the_cache_is_read_anew(monkeypatch, tmp_path):
     monkeypatch.setenv("KERASCNN_CACHE_DIR", str(tmp_path / "cache"))
     cache.load("x", "1", lambda: {"a": np.arange(3)})
     (entry,) = (tmp_path / "cache").iterdir()
+    (entry / "a.npy").unlink()
     np.save(entry / "a.npy", np.array([Evil()], dtype=object))
     assert cache.load("x", "1", lambda: {"a": np.arange(3)})["a"].tolist() == [0, 1, 2]
 
@@ -192,7 +193,7 @@ def test_links_that_lead_nowhere_or_in_circles_are_no_runs(invoke):
 
 def test_a_recipe_file_without_end_is_refused():
     Path("endless.toml").symlink_to("/dev/zero")
-    with pytest.raises(RecipeError, match="more than"):
+    with pytest.raises(RecipeError, match="it is a device, not a file"):
         load_recipe("endless.toml")
 
 

@@ -12,7 +12,7 @@ import kerascnn
 ROOT = Path(kerascnn.__file__).parent
 # A room imports from the lines above it alone; rooms of one line know nothing of each other.
 WAY = """
-errors seeds zips
+errors regular_files seeds zips
 records
 backend
 recipe
@@ -32,6 +32,11 @@ HEAVY = {
     "model.graph", "model.taps", "model.trusted",
     "look.activations", "look.arrays", "look.forward", "look.preparation", "look.survey",
     "exchange", "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
+}  # fmt: skip
+# These open files themselves: with checks of their own, or what the package brought or just wrote.
+OPENERS = {
+    "regular_files", "data.pictures", "model.load",
+    "data", "page.render", "study.claims", "study.reproduce",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
 # What others than Keras have under a private name, and have no other way to.
@@ -157,6 +162,17 @@ def test_matplotlib_is_imported_where_figures_are_drawn():
 
 def test_typer_is_imported_by_the_command_line_only():
     assert {room(name) for name in MODULES if "typer" in packages(name)} == {"cli"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in OPENERS])
+def test_files_of_others_are_opened_in_one_way(module):
+    calls = {
+        ast.unparse(node.func).rpartition(".")
+        for node in ast.walk(ast.parse(source(module).read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert not {name for _, _, name in calls} & {"read_text", "read_bytes", "fromfile", "loadtxt"}
+    assert not {".".join(filter(None, (of, name))) for of, _, name in calls} & {"open", "io.open"}
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from rich.text import Text
 from kerascnn.backend import require_backend
 from kerascnn.cli.options import DatasetName, NetworkRecipe, RunName, RunsDir, Settings
 from kerascnn.cli.output import out, remark
+from kerascnn.show.words import counted
 
 
 def convert(
@@ -39,6 +40,8 @@ def convert(
 
     run = convert(weights, resolved, runs_dir)
     out.print(Text(str(run.path)), soft_wrap=True)
+    if rounded := run.read_environment().converted_from.num_rounded:
+        remark(f"The float64 numbers of {counted(rounded, 'tensor')} were rounded to float32.")
     remark(f"`kerascnn evaluate {run.path}` measures it.")
 
 

@@ -1,15 +1,22 @@
-"""Arrays decoded once, kept in a per-user cache directory and memory-mapped from there."""
+"""Arrays decoded once, kept in a per-user cache directory and memory-mapped from there.
+
+What is mapped is read from its file when it is used, also by other processes. So a file is never
+written anew in place: an entry that is damaged is moved aside as it is, and another takes its name.
+Whoever else shortens a file of the cache, which is why they are made read-only, ends the processes
+that have it mapped with a bus error.
+"""
 
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from kerascnn.regular_files import RECORD_BYTES, open_regular, read_regular
 
 # Part of every key: raise it when the layout of an entry changes.
 LAYOUT = 2
@@ -50,15 +57,24 @@ def load(name: str, fingerprint: str, build: Callable[[], Arrays]) -> Arrays:
 
 def _read(entry: Path) -> Arrays | None:
     try:
-        checksums = json.loads((entry / CHECKSUMS).read_text())
-        arrays = {
-            key: np.load(entry / f"{key}.npy", mmap_mode="r", allow_pickle=False)
-            for key in checksums
-        }
+        checksums = json.loads(read_regular(entry / CHECKSUMS, RECORD_BYTES))
+        arrays = {key: _map(entry / f"{key}.npy") for key in checksums}
         intact = all(_checksum(array) == checksums[key] for key, array in arrays.items())
     except Exception:  # a damaged header makes numpy raise whatever its parser does
         return None
     return arrays if arrays and intact else None
+
+
+def _map(path: Path) -> np.memmap:
+    """The array of an `.npy` file, as `np.load` maps it from a path."""
+    with open_regular(path, None) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("it is not what np.save writes of numbers")
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype.hasobject:
+            raise ValueError("it holds objects")
+        order = "F" if is_fortran else "C"
+        return np.memmap(file, dtype, "r", offset=file.tell(), shape=shape, order=order)
 
 
 def _store(entry: Path, arrays: Arrays) -> Arrays:
@@ -71,6 +87,8 @@ def _store(entry: Path, arrays: Arrays) -> Arrays:
                 np.save(made / f"{key}.npy", array)
             checksums = {key: _checksum(array) for key, array in arrays.items()}
             (made / CHECKSUMS).write_text(json.dumps(checksums))
+            for path in made.iterdir():
+                path.chmod(0o444)
             _put(made, entry)
     except OSError:
         return arrays
@@ -82,8 +100,8 @@ def _put(made: Path, entry: Path) -> None:
         made.rename(entry)
     except OSError:
         # Another process was first, or what is there is damaged.
-        if _read(entry) is None:
-            shutil.rmtree(entry, ignore_errors=True)
+        if _read(entry) is None and entry.is_dir():
+            entry.rename(made.with_name("damaged"))
             made.rename(entry)
 
 

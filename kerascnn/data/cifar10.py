@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from kerascnn.errors import DatasetError
+from kerascnn.regular_files import RECORD_BYTES, read_regular
 
 CLASS_NAMES = (
     "airplane",
@@ -180,7 +181,7 @@ def is_occupied(directory: Path) -> bool:
 
 def _expected_shards(directory: Path) -> dict[Path, int]:
     try:
-        text = (directory / "dataset_info.json").read_bytes()
+        text = read_regular(directory / "dataset_info.json", RECORD_BYTES)
         information = _Information.model_validate_json(text)
     except (OSError, ValueError) as error:
         problem = "damaged: dataset_info.json is not what TFDS writes there"

@@ -36,6 +36,7 @@ from kerascnn.data.cifar10 import (
     resolve_data_dir,
 )
 from kerascnn.errors import DatasetError
+from kerascnn.regular_files import open_regular
 
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -153,9 +154,7 @@ def _load_batches(
 def _open_archive(path: Path) -> BinaryIO:
     expected = f"Expected a local cifar-10-binary.tar.gz, as at {ARCHIVE_URL}."
     try:
-        if path.exists() and not path.is_file():
-            raise DatasetError(f"Archive {path} is not a regular file. {expected}")
-        return path.open("rb")
+        return open_regular(path, None)
     except OSError as error:
         raise DatasetError(f"Archive {path} cannot be read: {reason(error)}. {expected}") from error
 

@@ -5,9 +5,10 @@ The network takes images as kerascnn's own models scale them: values from 0 to 2
 `state_dict` says nothing of it: weights that were trained on other values convert without an error
 and predict badly.
 
-    weights   the numbers of a state_dict and of a Keras model, which belong together
-    network   the network as a PyTorch module, and the script that loads it
-    onnx      the network as an ONNX file
+    state_file  the tensors of a file of `torch.save`
+    weights     the numbers of a state_dict and of a Keras model, which belong together
+    network     the network as a PyTorch module, and the script that loads it
+    onnx        the network as an ONNX file
 """
 
 from datetime import datetime
@@ -21,7 +22,8 @@ from kerascnn.errors import ExchangeError
 from kerascnn.evaluation import load_best_model
 from kerascnn.exchange.network import network_of
 from kerascnn.exchange.onnx import require_onnx, save_onnx
-from kerascnn.exchange.weights import assign_state, load_state
+from kerascnn.exchange.state_file import load_state
+from kerascnn.exchange.weights import assign_state
 from kerascnn.model.build import build_model
 from kerascnn.recipe import Recipe
 from kerascnn.records.run import ConvertedFrom, Environment
@@ -36,7 +38,8 @@ def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") 
     """Make a run of a PyTorch `state_dict`, as if it had been trained here; it has no history.
 
     Names do not matter: the convolutions of the file are taken in its order, and so are its batch
-    normalizations and its linear layers. Numbers are stored as float32.
+    normalizations and its linear layers. Numbers are stored as float32; of float64 ones, the run's
+    environment says in how many tensors they had to be rounded.
 
     Args:
         weights: file that `torch.save` wrote, a `state_dict` or a checkpoint that holds one; it is
@@ -46,7 +49,8 @@ def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") 
         runs_dir: where the run directory is made.
 
     Raises:
-        ExchangeError: if the file cannot be read, or does not hold this architecture.
+        ExchangeError: if the file cannot be read, or does not hold this architecture in dense
+            tensors of real, finite floating-point numbers.
         DatasetError: if the data set of the recipe is a folder that cannot be read.
         RunError: if the run cannot be written.
     """
@@ -55,13 +59,14 @@ def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") 
     state = load_state(path)
     image_shape, num_classes = shape_of_dataset(recipe.data.dataset)
     model = build_model(recipe, image_shape, num_classes)
-    assign_state(model, state, path)
+    num_rounded = assign_state(model, state, path)
+    source = ConvertedFrom(file=path.name, sha256=sha256(path), num_rounded=num_rounded)
     run = create_run(recipe, runs_dir)
     run.write_environment(
         Environment(
             **describe_backend(),
             num_parameters=model.count_params(),
-            converted_from=ConvertedFrom(file=path.name, sha256=sha256(path)),
+            converted_from=source,
             started=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
     )

@@ -1,7 +1,8 @@
 """Numbers of a `state_dict` and of a Keras model: which belong together, and how each lies."""
 
-import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -9,10 +10,8 @@ import numpy as np
 import torch
 
 from kerascnn.errors import ExchangeError
-from kerascnn.zips import check_sizes
+from kerascnn.zips import quote
 
-# Where a checkpoint keeps the state_dict.
-CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 # What PyTorch calls the variables of a batch normalization.
 NORMALIZED = {
     "weight": "gamma",
@@ -78,39 +77,7 @@ def _parameters_of(model: keras.Model) -> dict[str, dict[str, dict[str, Paramete
     return found
 
 
-def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file that `torch.save` wrote, by their keys; no code of it is run.
-
-    Raises:
-        ExchangeError: if the file cannot be read, or holds no state_dict.
-    """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                check_sizes(archive.infolist())
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ExchangeError(f"'{path}' cannot be read: {error.strerror or error}.") from None
-    except Exception as error:  # torch and pickle raise many kinds
-        raise ExchangeError(
-            f"'{path}' is no file of weights alone ({_reason(error)}); write one with "
-            "`torch.save(network.state_dict(), 'weights.pt')`."
-        ) from None
-    if isinstance(content, dict):
-        inner = (content[key] for key in CHECKPOINT_KEYS if isinstance(content.get(key), dict))
-        content = next(inner, content)
-    if not isinstance(content, dict) or not content:
-        raise ExchangeError(f"'{path}' holds no state_dict but a {type(content).__name__}.")
-    strange = [key for key, value in content.items() if not isinstance(value, torch.Tensor)]
-    if strange:
-        raise ExchangeError(
-            f"'{path}' holds '{strange[0]}', which is no tensor; expected a state_dict, or a "
-            f"checkpoint with one under {' or '.join(CHECKPOINT_KEYS)}."
-        )
-    return {str(key): value for key, value in content.items()}
-
-
-def assign_state(model: keras.Model, state: dict[str, torch.Tensor], path: Path) -> None:
+def assign_state(model: keras.Model, state: dict[str, torch.Tensor], path: Path) -> int:
     """Give the layers of a model the tensors of a state_dict, in the order of the file.
 
     Args:
@@ -118,12 +85,15 @@ def assign_state(model: keras.Model, state: dict[str, torch.Tensor], path: Path)
         state: as `load_state` gives it.
         path: of the file, for errors.
 
+    Returns:
+        How many tensors hold numbers that had to be rounded to float32.
+
     Raises:
-        ExchangeError: if the tensors are not those of this architecture, or not finite.
+        ExchangeError: if the tensors are not those of this architecture, or not finite in float32.
     """
     modules = _modules_of(state, path)
-    for kind, layers in _parameters_of(model).items():
-        _fill(path, kind, layers, modules[kind])
+    layers_by_kind = _parameters_of(model)
+    return sum(_fill(path, kind, layers_by_kind[kind], modules[kind]) for kind in layers_by_kind)
 
 
 def state_of(model: keras.Model) -> dict[str, torch.Tensor]:
@@ -134,14 +104,6 @@ def state_of(model: keras.Model) -> dict[str, torch.Tensor]:
         for layer, parameters in layers.items()
         for name, parameter in parameters.items()
     }
-
-
-def _reason(error: Exception) -> str:
-    """Why torch does not load a file, without its page of advice."""
-    text = str(error)
-    if "weights_only" in text or "Unsupported" in text:
-        return "it holds objects that could run code"
-    return text if "unfold" in text else "torch cannot read it"
 
 
 def _modules_of(state: dict[str, torch.Tensor], path: Path) -> dict[str, dict[str, dict]]:
@@ -164,8 +126,8 @@ def _kind_of(name: str, tensors: dict[str, torch.Tensor], path: Path) -> str:
         return ranks[rank]
     if "running_mean" in tensors and not set(tensors) - set(NORMALIZED):
         return NORMALIZATION
-    shapes = ", ".join(
-        f"'{_key(name, parameter)}' {_shape(tensor.shape)}" for parameter, tensor in tensors.items()
+    shapes = _some(
+        f"{_key(name, parameter)} {_shape(tensor.shape)}" for parameter, tensor in tensors.items()
     )
     raise ExchangeError(
         f"'{path}' holds {shapes}, which belongs to no convolution, batch normalization or linear "
@@ -173,36 +135,48 @@ def _kind_of(name: str, tensors: dict[str, torch.Tensor], path: Path) -> str:
     )
 
 
-def _fill(path: Path, kind: str, layers: dict[str, dict], modules: dict[str, dict]) -> None:
-    """Give each layer of a kind the tensors of the module in its place."""
+def _fill(path: Path, kind: str, layers: dict[str, dict], modules: dict[str, dict]) -> int:
+    """Give each layer of a kind the tensors of the module in its place; counts rounded ones."""
     if len(layers) != len(modules):
-        some = f" ({', '.join(modules)})" if modules else ""
+        some = f" ({_some(map(quote, modules))})" if modules else ""
         raise ExchangeError(
             f"'{path}' holds {len(modules)} of kind {kind}{some}; the recipe's network has "
             f"{len(layers)}. Set model.filters to fit the weights."
         )
+    num_rounded = 0
     for (layer, parameters), (name, tensors) in zip(layers.items(), modules.items(), strict=True):
         for parameter, place in parameters.items():
             key, expected = _key(name, parameter), _shape(place.shape)
             if parameter not in tensors:
                 raise ExchangeError(
-                    f"'{path}' has no '{key}'; {layer} needs it, of shape {expected}."
+                    f"'{path}' has no {key}; {layer} needs it, of shape {expected}."
                 )
             tensor = tensors[parameter]
             if tuple(tensor.shape) != place.shape:
                 raise ExchangeError(
-                    f"'{key}' of '{path}' has shape {_shape(tensor.shape)}; {layer} of the recipe "
+                    f"{key} of '{path}' has shape {_shape(tensor.shape)}; {layer} of the recipe "
                     f"expects {expected}. Fit the recipe to the weights by --set model.KEY=VALUE."
                 )
-            numbers = tensor.to(torch.float32).numpy()
-            if not np.isfinite(numbers).all():
-                raise ExchangeError(f"'{key}' of '{path}' holds numbers that are not finite.")
-            place.assign(numbers)
+            numbers = tensor.to(torch.float32)
+            if not numbers.isfinite().all():
+                raise ExchangeError(
+                    f"{key} of '{path}' holds numbers that are not finite in float32."
+                )
+            num_rounded += not torch.equal(numbers.to(tensor.dtype), tensor)
+            place.assign(numbers.numpy(force=True))
+    return num_rounded
 
 
 def _key(name: str, parameter: str) -> str:
-    return f"{name}.{parameter}" if name else parameter
+    """A key as errors quote it."""
+    return quote(f"{name}.{parameter}" if name else parameter)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "()"
+
+
+def _some(parts: Iterable[str], most: int = 8) -> str:
+    """The first of some parts of a message."""
+    first = list(islice(parts, most + 1))
+    return ", ".join(first[:most]) + (", ..." if len(first) > most else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from kerascnn.errors import RecipeError, SelectionError, did_you_mean
 from kerascnn.recipe.errors_in_words import explain, written
+from kerascnn.recipe.toml import parse_toml
+from kerascnn.regular_files import RECIPE_BYTES, read_regular
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(max_length=1000)]
 
-# A recipe's file has some 2,000 bytes; a longer one is a mistake and is not read into memory.
-MOST_BYTES = 2**20
 # Recipes that version 0.1 shipped, and what to give for each today.
 REPLACED = {
     "sgd-lr0.02": "`kerascnn run sgd-lr0.01 --set train.learning_rate=0.02` trains the same, and "
@@ -205,8 +204,8 @@ def load_recipe(name: str | Path) -> Recipe:
         RecipeError: if there is no such recipe, or it is not valid.
     """
     try:
-        content = tomllib.loads(read_recipe_text(name))
-    except (ValueError, RecursionError) as error:
+        content = parse_toml(read_recipe_text(name))
+    except ValueError as error:
         raise RecipeError(f"Recipe file '{name}' is not TOML: {error}.") from None
     return parse_recipe(content, f"recipe '{name}'")
 
@@ -217,11 +216,7 @@ def read_recipe_text(name: str | Path) -> str:
     if path.suffix != ".toml":
         path = _shipped_path(str(name))
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise RecipeError(f"Recipe file '{name}' has more than {MOST_BYTES:,} bytes.")
-        return content.decode("utf-8").replace("\r\n", "\n")
+        return read_regular(path, RECIPE_BYTES).decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         nearest = did_you_mean(path.stem, list_recipes())
         raise RecipeError(
@@ -259,8 +254,8 @@ def parse_setting(setting: str) -> tuple[str, object]:
             f"Setting '{setting}' is not of the form KEY=VALUE, such as train.learning_rate=0.05."
         )
     try:
-        value = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
+        value = parse_toml(f"value = {text}")
+    except ValueError:
         return key, text
     return key, value["value"] if list(value) == ["value"] else text
 

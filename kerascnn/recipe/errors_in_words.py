@@ -50,7 +50,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def written(value: object) -> str:
     """A value as a recipe's file has it, in one line; not only what a recipe may hold."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except (ValueError, RecursionError):  # a number of too many digits, lists of too many levels
+        text = f"a {type(value).__name__} that is too large to be written"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -97,10 +97,16 @@ class Checkpoint(Record):
 
 
 class ConvertedFrom(Record):
-    """Name and checksum of the file of weights that a run was made of."""
+    """The file of weights that a run was made of.
+
+    Attributes:
+        file: its name.
+        num_rounded: tensors whose numbers, of float64, had to be rounded to float32.
+    """
 
     file: str
     sha256: str | None = None
+    num_rounded: int = 0
 
 
 class Environment(Record):

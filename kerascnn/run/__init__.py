@@ -190,11 +190,13 @@ class Run:
         for torn in self.path.glob(".writing-*"):
             shutil.rmtree(torn, ignore_errors=True)
         checkpoint, staged = self.read_checkpoint(), self.path / _STAGED
-        if staged.exists():
-            if checkpoint and sha256(staged) == checkpoint.best:
+        try:
+            if checkpoint and staged.is_file() and sha256(staged) == checkpoint.best:
                 os.replace(staged, self.best_path)
             else:
-                staged.unlink()
+                staged.unlink(missing_ok=True)
+        except OSError as error:
+            raise not_writable(staged, error) from None
         if checkpoint:
             self.write_history(History.of(checkpoint.history))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.records.run import Checkpoint, Environment, Epoch, Evaluation, History
+from kerascnn.regular_files import RECORD_BYTES, read_regular
 from kerascnn.run.files import load_arrays
 
 HISTORY_COLUMNS = tuple(Epoch.model_fields)
@@ -27,20 +28,20 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
 
 def read_environment(path: Path) -> Environment:
     """`environment.json`."""
-    return Environment.model_validate_json(path.read_bytes(), strict=True)
+    return Environment.model_validate_json(read_regular(path, RECORD_BYTES), strict=True)
 
 
 def read_evaluation(path: Path) -> Evaluation:
     """`metrics.json`."""
-    return Evaluation.model_validate_json(path.read_bytes(), strict=True)
+    return Evaluation.model_validate_json(read_regular(path, RECORD_BYTES), strict=True)
 
 
 def read_history(path: Path) -> History:
     """`history.csv`; empty where there is no such file."""
     if not path.exists():
         return History()
-    header, *lines = list(csv.reader(io.StringIO(path.read_text("utf-8")))) or [[]]
-    if tuple(header) != HISTORY_COLUMNS:
+    lines = csv.reader(io.StringIO(read_regular(path, RECORD_BYTES).decode("utf-8")))
+    if tuple(next(lines, ())) != HISTORY_COLUMNS:
         raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
     rows = (dict(zip(HISTORY_COLUMNS, map(float, line), strict=True)) for line in lines)
     return History.of(Epoch(**row) for row in rows)

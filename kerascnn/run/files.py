@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from kerascnn.errors import RunError
+from kerascnn.regular_files import ARRAY_BYTES, open_regular
 from kerascnn.zips import check_sizes
 
 Content = TypeVar("Content")
@@ -68,7 +69,7 @@ def load_arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, n
         OSError, ValueError, and what numpy and zipfile raise, if the file is damaged.
     """
     # numpy leaves a file open that it opened and cannot read.
-    with path.open("rb") as file:
+    with open_regular(path, ARRAY_BYTES) as file:
         if not is_zipfile(file):
             raise ValueError("it is no .npz file")
         file.seek(0)
@@ -125,5 +126,5 @@ def _state_of(path: Path) -> tuple[int, ...] | None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path, ARRAY_BYTES) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """Train a recipe: compile, fit, and keep the epoch of lowest validation loss."""
 
 import subprocess
-import tomllib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from kerascnn.data import Dataset, load_dataset, split_validation
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
 from kerascnn.model.build import compile_model
 from kerascnn.recipe import Recipe, differences, parse_recipe
+from kerascnn.recipe.toml import parse_toml
 from kerascnn.records.run import Checkpoint, Environment
 from kerascnn.run import Run
 from kerascnn.run.find import create_run
@@ -120,7 +120,10 @@ def _checkpoint_of(run: Run) -> Checkpoint:
     checkpoint = run.read_checkpoint()
     if checkpoint is None:
         raise RunError(f"Run '{run.name}' has no checkpoint to go on from.")
-    began = parse_recipe(tomllib.loads(checkpoint.recipe), f"run '{run.name}'")
+    try:
+        began = parse_recipe(parse_toml(checkpoint.recipe), f"the checkpoint of run '{run.name}'")
+    except ValueError as error:
+        raise RunError(f"The checkpoint of run '{run.name}' holds no recipe: {error}.") from None
     if changes := differences(began, run.recipe):
         raise RunError(
             f"The recipe of run '{run.name}' was changed since it began: {'; '.join(changes)}. "

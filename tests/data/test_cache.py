@@ -82,6 +82,7 @@ def test_damaged_entry_is_built_again(directory, name, damage):
 @pytest.mark.parametrize("content", ["[]", "{}", "3", '["images"]', '{"images": 1}'])
 def test_checksums_of_another_kind_are_damage(directory, content):
     cache.load("numbers", "f", Builder())
+    (entry(directory) / "checksums.json").chmod(0o600)
     (entry(directory) / "checksums.json").write_text(content)
     build = Builder()
     assert_right(cache.load("numbers", "f", build))
@@ -98,6 +99,7 @@ def test_no_flipped_bit_gets_through(directory):
         for bit in (0, 1):
             changed = bytearray(whole)
             changed[place] ^= 1 << bit
+            path.chmod(0o600)
             path.write_bytes(changed)
             assert_right(cache.load("numbers", "f", Builder()))
 
@@ -148,6 +150,7 @@ def test_cache_without_permission_gives_arrays_from_memory(directory):
 def test_processes_at_once_all_get_the_arrays_and_leave_one_entry(directory, tmp_path, damaged):
     if damaged:
         cache.load("numbers", "f", Builder())
+        (entry(directory) / "checksums.json").chmod(0o600)
         (entry(directory) / "checksums.json").write_text("{")
     program = textwrap.dedent("""
         import pathlib, sys, time
@@ -174,6 +177,47 @@ def test_processes_at_once_all_get_the_arrays_and_leave_one_entry(directory, tmp
     ]
     assert [process.communicate(timeout=60) for process in processes] == [("4999950000\n", "")] * 3
     assert list(json.loads((entry(directory) / "checksums.json").read_text())) == ["numbers"]
+
+
+def test_an_entry_written_anew_leaves_what_others_have_mapped_as_it_is(directory, tmp_path):
+    """Another process has the arrays mapped while a file of the entry is damaged and replaced."""
+    program = textwrap.dedent("""
+        import sys
+        import numpy as np
+        from kerascnn.data import cache
+
+        arrays = cache.load("numbers", "f", lambda: {"numbers": np.arange(1_000_000)})
+        print("mapped", isinstance(arrays["numbers"], np.memmap), flush=True)
+        sys.stdin.readline()
+        print(arrays["numbers"].sum())
+    """)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "mapped True\n"
+    file = entry(directory) / "numbers.npy"
+    mapped = file.stat()
+    (entry(directory) / "checksums.json").chmod(0o600)
+    (entry(directory) / "checksums.json").write_text("{")
+    cache.load("numbers", "f", lambda: {"numbers": np.arange(10)})
+    assert file.stat().st_ino != mapped.st_ino
+    assert file.stat().st_size < mapped.st_size
+    assert holder.communicate("\n", timeout=60)[0] == "499999500000\n"
+    assert holder.returncode == 0
+    assert len(list(directory.iterdir())) == 1
+
+
+def test_files_that_are_mapped_may_not_be_written(directory):
+    cache.load("numbers", "f", Builder())
+    assert {path.stat().st_mode & 0o777 for path in entry(directory).iterdir()} == {0o444}
+
+
+def test_pipes_in_the_cache_are_damage_and_not_waited_for(directory):
+    for name in ("images.npy", "checksums.json"):
+        cache.load("numbers", "f", Builder())
+        (entry(directory) / name).unlink()
+        os.mkfifo(entry(directory) / name)
+        assert_right(cache.load("numbers", "f", Builder()))
 
 
 def test_cache_directory_is_the_users_unless_told_otherwise(directory, monkeypatch):

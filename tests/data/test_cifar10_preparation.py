@@ -241,7 +241,7 @@ def test_a_missing_archive_is_refused_and_nothing_is_left(tmp_path):
 
 
 def test_a_directory_as_archive_is_refused(tmp_path):
-    assert "not a regular file" in refusal(preparation.prepare, tmp_path / "data", tmp_path)
+    assert "it is a directory" in refusal(preparation.prepare, tmp_path / "data", tmp_path)
 
 
 def test_wrong_checksum_names_file_expected_and_found(archive, tmp_path, monkeypatch):

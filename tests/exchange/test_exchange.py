@@ -72,7 +72,8 @@ def test_converted_weights_give_the_logits_of_pytorch(run, reference):
 def test_converted_run_says_where_it_came_from(run):
     environment = run.read_environment()
     digest = hashlib.sha256(Path("weights.pt").read_bytes()).hexdigest()
-    assert environment["converted_from"] == {"file": "weights.pt", "sha256": digest}
+    source = {"file": "weights.pt", "sha256": digest, "num_rounded": 0}
+    assert environment["converted_from"] == source
     assert environment["num_parameters"] == 1_148_362
     assert run.converted_from == "weights.pt"
     assert run.recipe == RECIPE
@@ -137,7 +138,7 @@ def with_(key, tensor):
         (with_("attention.weight", torch.zeros(2, 2, 2)), ["'attention.weight' 2x2x2"]),
         (with_("fc1.bias", torch.full((512,), torch.nan)), ["'fc1.bias'", "not finite"]),
         (with_("epoch", 7), ["holds 'epoch', which is no tensor", "model_state_dict"]),
-        (lambda state: {}, ["holds no state_dict but a dict"]),
+        (lambda state: {}, ["holds no state_dict but an empty dict"]),
         (lambda state: torch.zeros(3), ["holds no state_dict but a Tensor"]),
     ],
 )

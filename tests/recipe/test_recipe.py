@@ -1,6 +1,8 @@
 """Recipes: those of the study, what they may say, and what is said when they say something else."""
 
+import time
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -212,6 +214,12 @@ def test_whole_numbers_do_for_fractions(adam):
         ("title=", "title", ""),
         ("title=1\nname = 2", "title", "1\nname = 2"),
         ("train.seed=" + "9" * 5000, "train.seed", "9" * 5000),
+        ("train.seed=0x" + "f" * 5000, "train.seed", "0x" + "f" * 5000),
+        ("train.seed=0o" + "7" * 5000, "train.seed", "0o" + "7" * 5000),
+        ("train.seed=0b" + "1" * 50000, "train.seed", "0b" + "1" * 50000),
+        ("model.filters=[0x" + "f" * 5000 + "]", "model.filters", "[0x" + "f" * 5000 + "]"),
+        ("train.seed=" + "[" * 500, "train.seed", "[" * 500),
+        ("train.seed={" + "a." * 50_000 + "a=1}", "train.seed", "{" + "a." * 50_000 + "a=1}"),
     ],
 )
 def test_setting_is_read_as_toml_or_else_as_text(setting, key, value):
@@ -394,7 +402,15 @@ def test_missing_file_of_a_shipped_name_points_to_the_shipped_recipe():
     [
         (b"name = ?", "is not TOML: .*line 1"),
         (b"x = " + b"[" * 5000, "is not TOML"),
-        (b"x = " + b"9" * 5000, "is not TOML"),
+        (b"x = " + b"9" * 5000, "is not TOML: Exceeds the limit"),
+        (b"x = 0x" + b"f" * 5000, "is not TOML: Exceeds the limit"),
+        (b"x = {y = [0o" + b"7" * 5000 + b"]}", "is not TOML: Exceeds the limit"),
+        (b"x = 0b" + b"1" * 50_000, "is not TOML: Exceeds the limit"),
+        (b"x = " + b"[" * 300 + b"]" * 300, "is not TOML: it has more than 20 levels"),
+        (b"x = " + b"{a=" * 300 + b"1" + b"}" * 300, "is not TOML: it has more than 20 levels"),
+        (b"a." * 20_000 + b"a = 1", "is not TOML: a line of it has more than 200 dots"),
+        (b"[" + b"a . " * 10_000 + b"a]", "is not TOML: a line of it has more than 200 dots"),
+        (b"a." * 40_000 + b"a = 1", "cannot be read: it has more than 65,536 bytes"),
         (b"\xff", "is not text in UTF-8"),
     ],
 )
@@ -404,9 +420,39 @@ def test_file_that_is_not_toml_says_so(tmp_path, content, said):
         load_recipe("bad.toml")
 
 
+def test_no_recipe_of_the_size_that_is_read_takes_long(tmp_path):
+    """Each of them is as bad as it can be within the bounds; tomllib alone took over a minute."""
+    for content in (
+        "a = 1\n[" + "b." * 199 + "b]\n" + ("c." * 199 + "c = 1\n") * 160,
+        "".join(f"k{n}.{'a.' * 198}a = 1\n" for n in range(160)),
+        "".join(f"k{n} = 1\n" for n in range(7000)),
+        "[[a]]\n" * 10_000,
+        "x = '''" + "\n" * 60_000,
+        'x = "' + "\\u0041" * 10_000 + '"',
+        "x = [" + "[1]," * 16_000 + "]",
+        "x = " + "{" * 65_000,
+        "x = [" + "#\n" * 32_000,
+    ):
+        Path("slow.toml").write_text(content[: 2**16])
+        began = time.perf_counter()
+        with pytest.raises(RecipeError):
+            load_recipe("slow.toml")
+        assert time.perf_counter() - began < 5, content[:20]
+
+
+@pytest.mark.parametrize("value", [10**5000, [10**5000], -(10**5000)], ids=["a", "b", "c"])
+def test_a_number_of_too_many_digits_is_refused_from_python_too(adam, value):
+    for key in ("train.seed", "train.learning_rate", "model.filters", "title"):
+        with pytest.raises(RecipeError) as caught:
+            adam.with_values({key: value})
+        assert len(str(caught.value)) < 300
+
+
 def test_directory_is_no_recipe_file(tmp_path):
     (tmp_path / "dir.toml").mkdir()
-    with pytest.raises(RecipeError, match=r"^Recipe file 'dir.toml' cannot be read: Is a dir"):
+    with pytest.raises(
+        RecipeError, match=r"^Recipe file 'dir.toml' cannot be read: it is a directory"
+    ):
         load_recipe("dir.toml")
 
 
