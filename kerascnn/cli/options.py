@@ -9,22 +9,22 @@ from typing import Annotated, Literal, get_type_hints
 
 import typer
 
+from kerascnn.names import list_recipes, run_directories
+from kerascnn.show.words import visible
+
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 def complete_recipe(incomplete: str) -> list[str]:
     """Names of recipes, for the shell's completion."""
-    from kerascnn.recipe import list_recipes
-
-    return [name for name in list_recipes() if name.startswith(incomplete)]
+    return [visible(name) for name in list_recipes() if name.startswith(incomplete)]
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of runs, for the shell's completion."""
-    from kerascnn.run.find import list_runs
-
-    names = ["latest", *(run.name for run in list_runs(ctx.params.get("runs_dir") or "runs"))]
-    return [name for name in names if incomplete in name]
+    found = run_directories(ctx.params.get("runs_dir") or "runs")
+    names = ["latest", *(path.name for path in found)]
+    return [visible(name) for name in names if incomplete in name]
 
 
 # Where things are, and how a result is printed.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from kerascnn.errors import RecipeError, SelectionError, did_you_mean
+from kerascnn.names import list_recipes, recipes_directory
 from kerascnn.recipe.errors_in_words import explain, written
 from kerascnn.recipe.toml import parse_toml
 from kerascnn.regular_files import RECIPE_BYTES, read_regular
@@ -19,6 +22,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(max_length=1000)]
 
+# The comment that a run's recipe begins with; a line that tells of the seed.
+_HEADER = re.compile(r"\A#[ -~]*\n")
+_SEED_LINE = re.compile(r"^seed = (0|[1-9][0-9]{0,8})$", re.MULTILINE)
 # Recipes that version 0.1 shipped, and what to give for each today.
 REPLACED = {
     "sgd-lr0.02": "`kerascnn run sgd-lr0.01 --set train.learning_rate=0.02` trains the same, and "
@@ -182,18 +188,6 @@ class Recipe(Section):
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
 
-def recipes_directory() -> Path:
-    """Where the shipped recipes are: inside the installed package, or beside it in a clone."""
-    package = Path(__file__).parents[1]
-    shipped = package / "recipes"
-    return shipped if shipped.is_dir() else package.parent / "recipes"
-
-
-def list_recipes() -> list[str]:
-    """Names of the shipped recipes, in alphabetical order."""
-    return sorted(path.stem for path in recipes_directory().glob("*.toml"))
-
-
 def load_recipe(name: str | Path) -> Recipe:
     """Load a shipped recipe by its name, or any recipe by the path of its file.
 
@@ -203,8 +197,11 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises:
         RecipeError: if there is no such recipe, or it is not valid.
     """
+    text = read_recipe_text(name)
+    if (known := _known_but_for_seed(text)) is not None:
+        return known
     try:
-        content = parse_toml(read_recipe_text(name))
+        content = parse_toml(text)
     except ValueError as error:
         raise RecipeError(f"Recipe file '{name}' is not TOML: {error}.") from None
     return parse_recipe(content, f"recipe '{name}'")
@@ -313,6 +310,32 @@ def recipe_keys(section: type[Section] = Recipe) -> list[str]:
         else:
             keys.append(name)
     return keys
+
+
+def _known_but_for_seed(text: str) -> Recipe | None:
+    """The recipe, of a text that is written as `to_toml` does; None of any other.
+
+    Reading TOML takes long, and the runs of a study differ in their seed. Where no string has
+    several lines, a line `seed = 3` is a key and its value, and the only key that may be so called
+    is that of `train`.
+    """
+    parts = _SEED_LINE.split(_HEADER.sub("", text, count=1))
+    if len(parts) != 3 or '"""' in text or "'''" in text:
+        return None
+    recipe = _parse_around_seed(parts[0], parts[2])
+    if recipe is None:
+        return None
+    return recipe.model_copy(
+        update={"train": recipe.train.model_copy(update={"seed": int(parts[1])})}
+    )
+
+
+@functools.lru_cache(maxsize=1000)
+def _parse_around_seed(before: str, after: str) -> Recipe | None:
+    try:
+        return Recipe.model_validate(parse_toml(f"{before}seed = 0{after}"))
+    except ValueError:
+        return None
 
 
 def _shipped_path(name: str) -> Path:

@@ -1,6 +1,7 @@
 """What a run leaves behind: its history, its environment, and how good its best model is."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -26,6 +27,10 @@ class Epoch(Record):
     seconds: float
 
 
+# Of an epoch, or the columns of a history.
+_numbers_of = attrgetter(*Epoch.model_fields)
+
+
 class History(Record):
     """All epochs of a run, a column each as in `Epoch`; empty before the first epoch's end."""
 
@@ -39,20 +44,24 @@ class History(Record):
     @classmethod
     def of(cls, rows: Iterable[Epoch]) -> Self:
         """The history of these epochs, in their order."""
-        rows = tuple(rows)
-        return cls(**{name: [getattr(row, name) for row in rows] for name in cls.model_fields})
+        columns = zip(*map(_numbers_of, rows), strict=True)
+        return cls(**dict(zip(cls.model_fields, columns, strict=False)))
 
     def __len__(self) -> int:
         """How many epochs there are."""
         return len(self.epoch)
 
+    def is_of(self, rows: Iterable[Epoch]) -> bool:
+        """Whether these are its epochs."""
+        return list(zip(*_numbers_of(self), strict=True)) == list(map(_numbers_of, rows))
+
     @property
     def rows(self) -> tuple[Epoch, ...]:
         """The epochs one by one."""
-        columns = [getattr(self, name) for name in Epoch.model_fields]
+        names = tuple(Epoch.model_fields)
+        columns = [getattr(self, name) for name in names]
         return tuple(
-            Epoch(**dict(zip(Epoch.model_fields, values, strict=True)))
-            for values in zip(*columns, strict=True)
+            Epoch(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)
         )
 
     @property

@@ -93,7 +93,10 @@ class Run:
     @property
     def status(self) -> str:
         """`finished`, `trained` or `converted` (both not evaluated), or `3 of 50 epochs`."""
-        epochs, done = self.recipe.train.epochs, len(self.read_history())
+        return self._status(len(self.read_history()))
+
+    def _status(self, done: int) -> str:
+        epochs = self.recipe.train.epochs
         is_converted = not done and self.converted_from is not None
         if done < epochs and not is_converted:
             return f"{done} of {epochs} epochs"
@@ -120,10 +123,10 @@ class Run:
         try:
             recipe = self.recipe
             found |= {"recipe": recipe.name, "dataset": recipe.data.dataset}
-            found |= {"seed": recipe.train.seed, "status": self.status}
             history = self.read_history()
+            found |= {"seed": recipe.train.seed, "status": self._status(len(history))}
             found |= {"best_epoch": history.best_epoch, "best_val_loss": history.best_val_loss}
-            if self._is_measured():
+            if found["status"] == "finished" or self._is_measured():
                 found["accuracy"] = self.read_metrics().test.accuracy
         except RunError as error:
             found["status"] = f"damaged: {error}"
@@ -150,9 +153,11 @@ class Run:
         """All epochs so far; empty before the end of the first."""
         history = self._read_once(_HISTORY, contents.read_history)
         checkpoint = self.read_checkpoint()
-        # Killed within an epoch's end, the history may lack the last row.
-        if checkpoint and history.rows not in (checkpoint.history, checkpoint.history[:-1]):
-            raise self._damaged(_HISTORY, "it is not what the checkpoint says")
+        if checkpoint is not None:
+            # Killed within an epoch's end, the history may lack the last row.
+            of_checkpoint = (checkpoint.history, checkpoint.history[:-1])
+            if not any(map(history.is_of, of_checkpoint)):
+                raise self._damaged(_HISTORY, "it is not what the checkpoint says")
         return history
 
     def write_best(self, save: Callable[[Path], object]) -> None:
@@ -275,7 +280,11 @@ class Run:
             return False
         with suppress(RunError):  # what is damaged says so where it is read
             measured = self.read_metrics().model_sha256
-            return measured is None or measured == self.best_digest()
+            if measured is None or not self.best_path.is_file():
+                return measured is None
+            # Whether the file is the one that the checkpoint tells of is asked where it is loaded.
+            checkpoint = self.read_checkpoint()
+            return measured == (self.best_digest() if checkpoint is None else checkpoint.best)
         return True
 
     def _not_evaluated(self) -> RunError:

@@ -43,8 +43,11 @@ def read_history(path: Path) -> History:
     lines = csv.reader(io.StringIO(read_regular(path, RECORD_BYTES).decode("utf-8")))
     if tuple(next(lines, ())) != HISTORY_COLUMNS:
         raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
-    rows = (dict(zip(HISTORY_COLUMNS, map(float, line), strict=True)) for line in lines)
-    return History.of(Epoch(**row) for row in rows)
+    rows = [[float(cell) for cell in line] for line in lines]
+    if any(len(row) != len(HISTORY_COLUMNS) for row in rows):
+        raise ValueError(f"a row of it has not {len(HISTORY_COLUMNS)} numbers")
+    columns = zip(*rows, strict=True) if rows else ((),) * len(HISTORY_COLUMNS)
+    return History(**dict(zip(HISTORY_COLUMNS, columns, strict=True)))
 
 
 def read_predictions(path: Path) -> tuple[dict[str, np.ndarray], str]:

@@ -2,18 +2,15 @@
 
 import errno
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
 from kerascnn.errors import RunError
+from kerascnn.names import TIME_FORMAT, run_directories
 from kerascnn.recipe import Recipe, changes_from_shipped, differences
 from kerascnn.run import Run
-
-# The end of a run's name, local time.
-TIME_FORMAT = "%Y%m%d-%H%M%S"
 
 
 def create_run(recipe: Recipe, runs_dir: str | Path = "runs") -> Run:
@@ -32,8 +29,7 @@ def create_run(recipe: Recipe, runs_dir: str | Path = "runs") -> Run:
 
 def list_runs(runs_dir: str | Path = "runs") -> list[Run]:
     """All runs in a directory, the oldest first."""
-    recipes = Path(runs_dir).glob("[!.]*/recipe.toml")
-    return [Run(path.parent) for path in sorted(recipes, key=_made_at)]
+    return [Run(path) for path in run_directories(runs_dir)]
 
 
 def find_run(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
@@ -156,15 +152,6 @@ def _make_directory(runs_dir: Path, stem: str, recipe: Recipe) -> Path:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
     raise FileExistsError(17, "there are a thousand runs of this second")
-
-
-def _made_at(recipe_path: Path) -> tuple[str, int, float]:
-    # The time and number in the name, which survive a copy; the clock of the file without them.
-    written = recipe_path.stat().st_mtime
-    found = re.search(r"-(\d{8}-\d{6})(?:-(\d+))?$", recipe_path.parent.name)
-    if not found:
-        return f"{datetime.fromtimestamp(written):{TIME_FORMAT}}", 1, written
-    return found[1], int(found[2] or 1), written
 
 
 def _find_usable(runs_dir: str | Path, fits: Callable[[Recipe], bool]) -> list[Run]:

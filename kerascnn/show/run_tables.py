@@ -16,6 +16,7 @@ from kerascnn.records.run import (
     ReportedNumbers,
     RunSummary,
 )
+from kerascnn.show.long_table import LongTable
 from kerascnn.show.words import add_numbers, build_table, cell
 
 
@@ -86,17 +87,25 @@ def table_recipes(recipes: Sequence[Recipe]) -> Table:
     return table
 
 
-def table_runs(rows: Sequence[RunSummary]) -> Table:
+def table_runs(rows: Sequence[RunSummary]) -> LongTable:
     """A row a run."""
     table = build_table("Runs", "loss: lowest validation loss; test: test accuracy")
-    table.add_column("run", overflow="fold")
-    table.add_column("data")
-    table.add_column("status")
+    for heading in ("run", "data", "status"):
+        table.add_column(heading)
     add_numbers(table, "loss", "test")
-    for row in rows:
-        words = map(cell, (row.run, row.dataset or MISSING, row.status))
-        table.add_row(*words, BEST_VAL_LOSS.write(row.best_val_loss), percent(row.accuracy))
-    return table
+    return LongTable(
+        table,
+        [
+            (
+                row.run,
+                row.dataset or MISSING,
+                row.status,
+                BEST_VAL_LOSS.write(row.best_val_loss),
+                percent(row.accuracy),
+            )
+            for row in rows
+        ],
+    )
 
 
 def table_comparison(comparison: Comparison) -> Table:
