@@ -48,6 +48,23 @@ def require_backend() -> str:
     return name
 
 
+def keep_tensorflow_out() -> None:
+    """Let Keras not import TensorFlow beside another backend, as it does where it is installed.
+
+    It only asks whether something is TensorFlow's; that takes seconds, and TensorFlow logs. Keras
+    asks once whether it is there, so it is asked while it is not.
+    """
+    import keras
+
+    if keras.config.backend() == "tensorflow" or "tensorflow" in sys.modules:
+        return
+    sys.modules["tensorflow"] = None  # which Python takes for one that is not installed
+    try:
+        keras.saving.serialize_keras_object(keras.layers.ReLU())
+    finally:
+        del sys.modules["tensorflow"]
+
+
 def describe_backend() -> dict[str, object]:
     """Backend, device, threads and versions, as `environment.json` and `--version` give them.
 

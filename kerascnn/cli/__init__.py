@@ -1,6 +1,7 @@
 """The command line: each command parses, makes one library call, and prints."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ from kerascnn.cli import (
     study,
 )
 from kerascnn.cli.output import fail, show_version
+from kerascnn.cli.streams import guard_streams
 from kerascnn.errors import KerascnnError
 from kerascnn.show.words import visible
 
@@ -94,11 +96,13 @@ app.command("augmentations")(augmentations.augmentations)
 
 def main() -> None:
     """Entry point of the command `kerascnn`."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name may hold what the terminal's encoding has not
-            stream.reconfigure(errors="backslashreplace")
+    guard_streams()
     try:
-        app()
+        try:
+            _require_directory()
+            app()
+        finally:
+            sys.stdout.flush()
     except KerascnnError as error:
         sys.exit(fail(error))
     except OSError as error:  # such as a name that is too long to be looked for
@@ -106,3 +110,13 @@ def main() -> None:
             raise
         name = visible(str(error.filename))
         sys.exit(fail(KerascnnError(f"'{name}' cannot be used: {error.strerror}.")))
+
+
+def _require_directory() -> None:
+    """Refuse to work in a directory that is gone: some libraries end the process there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise KerascnnError(
+            f"The working directory cannot be used: {error.strerror}. Change to one that exists."
+        ) from None

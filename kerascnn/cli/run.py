@@ -25,7 +25,7 @@ from kerascnn.cli.options import (
     Seed,
     Settings,
 )
-from kerascnn.cli.output import err, remark
+from kerascnn.cli.output import err, print_json, remark
 from kerascnn.errors import LookInterrupted, Terminated, TrainingInterrupted
 from kerascnn.show.words import counted
 
@@ -91,8 +91,8 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, from its last whole epoch, then evaluate it.
 
-    On the same machine, with the same backend and number of threads, the result is bit for bit that
-    of a run that was never interrupted.
+    On the same machine, with the same backend and number of threads, weights, history (but for its
+    seconds) and predictions are bit for bit those of a run that was never interrupted.
     """
     from kerascnn.run.find import find_run
 
@@ -102,6 +102,8 @@ def resume(
 def _resume(run: Run, data_dir: Path | None, json: bool) -> None:
     if run.status == "finished":
         remark(f"{run.path} is finished: there is nothing to resume.")
+        if json:
+            print_json(run.read_metrics())
         return
     require_backend()
     with interruptible():

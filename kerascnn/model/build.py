@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerascnn.backend import keep_tensorflow_out
 from kerascnn.errors import RecipeError
 from kerascnn.recipe import Recipe
 from kerascnn.seeds import derived_seed, random_stream
@@ -35,6 +36,7 @@ def build_model(
     Raises:
         RecipeError: if the images are too small for the poolings.
     """
+    keep_tensorflow_out()
     _check_pooling(recipe, image_shape)
     image = keras.Input(image_shape, name="image")
     pool = layers.MaxPooling2D(2, strides=2, name="pool")

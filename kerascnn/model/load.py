@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerascnn.backend import keep_tensorflow_out
 from kerascnn.errors import ModelError
 from kerascnn.model.calls import in_one_line
 from kerascnn.model.limits import DEFAULT_SIDE, check_config, check_tensors, in_time
@@ -73,6 +74,7 @@ def load_model(
         config, num_stored = _check(path)
         check_config(config, num_stored)
         check_classes(config, custom_objects)
+        keep_tensorflow_out()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote names of the file
             _check_size(config, num_stored, custom_objects)

@@ -78,8 +78,9 @@ def resume(
 ) -> Run:
     """Go on with a run that was interrupted, from its last whole epoch.
 
-    On one machine, backend and number of threads the result is bit for bit that of a run that was
-    never interrupted.
+    On one machine, backend and number of threads, weights, history (but for its seconds) and
+    predictions are bit for bit those of a run that was never interrupted. The files are not:
+    `best.keras` also holds its date.
 
     Args:
         run: unfinished, or finished: then nothing is done.

@@ -303,6 +303,13 @@ def test_resume_goes_on_and_evaluates_and_then_says_that_the_run_is_finished(hal
     status, out, err = invoke("resume")
     assert (status, out) == (0, "")
     assert "is finished: there is nothing to resume." in err
+    for arguments in (
+        ("resume", "--json"),
+        ("run", "sgd-lr0.01", *TINY, "--epochs", 3, "--resume", "--json"),
+    ):
+        status, out, _ = invoke(*arguments)
+        assert status == 0
+        assert json.loads(out) == json.loads(next(Path("runs").glob("*/metrics.json")).read_text())
 
 
 def test_run_with_resume_goes_on_with_the_same_recipe(half_done, invoke):
