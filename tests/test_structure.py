@@ -30,7 +30,8 @@ __main__
 HEAVY = {
     "training", "model.activation", "model.axes", "model.build", "model.compilation",
     "model.graph", "model.taps", "model.trusted",
-    "look.activations", "look.arrays", "look.forward", "look.preparation", "look.survey",
+    "look.activations", "look.arrays", "look.classifier", "look.forward",
+    "look.preparation", "look.survey",
     "exchange", "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
 }  # fmt: skip
 # These open files themselves: with checks of their own, or what the package brought or just wrote.

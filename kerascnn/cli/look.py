@@ -72,17 +72,18 @@ class Layer:
         ),
     ] = None
     tap: Annotated[
-        Literal["conv", "bn", "relu"],
+        Literal["conv", "bn", "relu"] | None,
         typer.Option(
             help="Where to look behind the first convolution: at its own output, at that of its "
-            "batch normalization, or at that of its ReLU."
+            "batch normalization, or at that of its ReLU or other activation. Default: relu; conv "
+            "where a --model has no activation there."
         ),
-    ] = "relu"
+    ] = None
     layer: Annotated[
         str | None,
         typer.Option(
             help="Look at this layer instead. `name:1` is the first use of a layer that is used "
-            "several times."
+            "several times; `base/name` is a layer of a model that is nested in another."
         ),
     ] = None
     model: ModelFile = None

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ from kerascnn.errors import ModelError
 from kerascnn.model.calls import call, is_out_of_memory
 from kerascnn.model.graph import describe_layers
 from kerascnn.model.inputs import DEFAULT_SIDE
+from kerascnn.regular_files import RECORD_BYTES, read_regular
 
 # The most images that go through a model at a time, and the most bytes of its layers' outputs.
 MOST_IMAGES = 250
@@ -91,7 +91,7 @@ def _values_in(shape: tuple[int | None, ...]) -> int:
 def _free_bytes() -> float:
     """The memory that programs can still get; without bound where the system does not say."""
     with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = read_regular("/proc/meminfo", RECORD_BYTES).decode().splitlines()
         available = next(line for line in lines if line.startswith("MemAvailable:"))
         return 1024 * float(available.split()[1])
     return math.inf

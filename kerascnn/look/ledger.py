@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from kerascnn.data.cache import cache_directory
 from kerascnn.look.scores import SCORES
+from kerascnn.regular_files import RECORD_BYTES, read_regular
 
 # Seconds between two moments from which a look can go on.
 FLUSH_SECONDS = 5.0
@@ -98,8 +99,9 @@ class Ledger:
         if not self._rows:
             return {name: np.empty(shape, "float32") for name in SCORES}
         if len(SCORES) * 4 * self._rows * self.width <= MOST_READ:
+            count = self._rows * self.width
             return {
-                name: np.fromfile(path, "float32", self._rows * self.width).reshape(shape)
+                name: np.frombuffer(read_regular(path, MOST_READ), "float32", count).reshape(shape)
                 for name, path in paths.items()
             }
         return {name: np.memmap(path, "float32", "r", shape=shape) for name, path in paths.items()}
@@ -138,7 +140,7 @@ class Ledger:
     def _read_state(self) -> dict:
         new = {"next": 0, "rows": 0, "width": 0, "problems": [], "seconds": 0, "finished": False}
         try:
-            state = json.loads((self._directory / STATE).read_text())
+            state = json.loads(read_regular(self._directory / STATE, RECORD_BYTES))
             size = 4 * state["rows"] * state["width"]
             if any((self._directory / f"{name}.f32").stat().st_size < size for name in SCORES):
                 return new

@@ -12,9 +12,11 @@ import numpy as np
 
 from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
+from kerascnn.data.batches import Pictures
+from kerascnn.data.pictures import FITTED
 from kerascnn.errors import DatasetError, ImageError, ModelError
 from kerascnn.look.images import Shown, load_shown
-from kerascnn.look.outputs import Meaning, Reading, read_outputs, to_probabilities
+from kerascnn.look.outputs import Meaning, Reading
 from kerascnn.look.scores import Survey, keep_survey, kept_survey
 from kerascnn.model.custom import load_custom
 from kerascnn.model.inputs import PictureInput, picture_input
@@ -25,7 +27,7 @@ from kerascnn.run.files import sha256
 if TYPE_CHECKING:
     import keras
 
-    from kerascnn.look.forward import Forward
+    from kerascnn.look.classifier import Classifier
     from kerascnn.look.preparation import Preparation
 
 # The layers of the package's own networks, so that a run's numbers are found without Keras.
@@ -106,15 +108,23 @@ class Subject:
 
     @cached_property
     def picture_input(self) -> PictureInput:
-        return picture_input(self.model, self.use.constants)
+        found = picture_input(self.model, self.use.constants)
+        if found.any_size:
+            height, width, _ = found.image_shape
+            self.remarks.append(
+                f"The model takes pictures of any size; they are shown at {height}x{width}."
+            )
+        return found
 
     @cached_property
     def shown(self) -> Shown:
         """All images, with those that turn out not to be readable."""
         if self._images:
-            return load_shown(
-                self._images, self.picture_input.image_shape, self.data_dir, self._split
-            )
+            shape = self.picture_input.image_shape
+            shown = load_shown(self._images, shape, self.data_dir, self._split)
+            if isinstance(shown.images, Pictures):
+                self.remarks.append(FITTED)
+            return shown
         if not self.run:
             raise ImageError("--model needs --images: a folder, files, or a data set by name.")
         dataset = (self.run.recipe.data.dataset,)
@@ -136,7 +146,7 @@ class Subject:
             return self._class_names_of(self.run)
         if not self.is_classifier:
             return ()
-        count = self._reading.num_classes(self._class_output.shape[1])
+        count = self._reading.num_classes(self._classifier.output.shape[1])
         names = self.shown.class_names
         return names if len(names) == count else tuple(map(str, range(count)))
 
@@ -145,12 +155,12 @@ class Subject:
         """Whether the model gives probabilities of classes or labels, or what they follow from."""
         if self._kept is not None:
             return True
-        return self._reading is not None and self._reading.meaning != "none"
+        return self._reading.meaning != "none"
 
     @property
     def is_exclusive(self) -> bool:
         """Whether the model takes each image for one class; else each label stands by itself."""
-        return bool(self.run) or self._reading is None or self._reading.is_exclusive
+        return bool(self.run) or self._reading.is_exclusive
 
     def probabilities(self, chosen: Sequence[int]) -> np.ndarray | None:
         """Probabilities of the classes, or labels, of some images that can be read.
@@ -165,7 +175,7 @@ class Subject:
             return self._kept[list(chosen)]
         if not self.is_classifier:
             return None
-        return to_probabilities(self._outputs_of(chosen), self._reading.meaning)
+        return self._classifier.answer(chosen, self._reading)
 
     def predictions(self) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
         """Batch by batch the images that can be read: indices, pixels, probabilities.
@@ -174,13 +184,13 @@ class Subject:
             ModelError: if the model is no classifier.
         """
         if not self.is_classifier:
-            raise ModelError(self._why_no_classes())
+            raise ModelError(self._classifier.why_none)
         images, done = self.shown.images, 0
         for batch in images.batches(self._classifier.batch_size):
             self._unread |= batch.problems
             done += len(batch.indices) + len(batch.problems)
             if len(batch.indices):
-                values = to_probabilities(self._classify(batch.images), self._reading.meaning)
+                values = self._classifier.answer_to(batch.images, self._reading)
                 yield batch.indices.tolist(), batch.images, values
             if self._progress:
                 self._progress("pictures", done, len(images))
@@ -217,15 +227,23 @@ class Subject:
                     return index
         return None
 
-    def layer(self, tap: str, layer: str | None) -> str:
-        """Name of the layer that is meant by `--tap` and `--layer`."""
+    def layer(self, tap: str | None = None, layer: str | None = None) -> str:
+        """Name of the layer that is meant by `--tap` and `--layer`.
+
+        By default the activation of the first convolution, or the convolution where it has none.
+        """
         if layer:
             return layer
         if self.run:
-            return RUN_LAYERS[tap]
+            return RUN_LAYERS[tap or "relu"]
         from kerascnn.model.taps import find_tap
 
-        found = find_tap(self.model, tap)
+        try:
+            found = find_tap(self.model, tap or "relu")
+        except ModelError:
+            if tap:
+                raise
+            found = find_tap(self.model, "conv")
         self.remarks.append(f"Layer: {found} (--layer names another).")
         return found
 
@@ -266,7 +284,9 @@ class Subject:
         kept = self.run.read_predictions()
         if not np.array_equal(kept["labels"], self.shown.labels):
             return None
-        return self._checked(kept["probabilities"])
+        if not np.isfinite(kept["probabilities"]).all():
+            raise ModelError(f"{self.name} keeps predictions that are not finite.")
+        return kept["probabilities"]
 
     @cached_property
     def _preparation(self) -> Preparation:
@@ -276,81 +296,28 @@ class Subject:
         return Preparation(use.value_range, use.preprocess, use.constants)
 
     @cached_property
-    def _classifier(self) -> Forward | None:
-        """The model up to the output that tells the classes, if one does."""
-        from kerascnn.look.forward import Forward
-        from kerascnn.model.calls import calling
-        from kerascnn.model.graph import sub_model
+    def _classifier(self) -> Classifier:
+        from kerascnn.look.classifier import Classifier
 
-        output = self._class_output
-        if output is None or self.use.outputs == "none":
-            return None
-        with calling(self.name):
-            classifier = sub_model(self.model, output)
-        return Forward(classifier, self.use.batch_size, self.name)
+        use = self.use
+        return Classifier(
+            self.model, self._prepare, self.shown.images.take, self.name,
+            "logits" if self.run else use.outputs, use.output_name, use.batch_size,
+        )  # fmt: skip
 
     @cached_property
-    def _class_output(self) -> keras.KerasTensor | None:
-        """The output that gives one row of numbers an image: the only such one, or that named."""
-        # A Sequential model has no names of outputs.
-        names = getattr(self.model, "output_names", [self.model.name])
-        outputs = dict(zip(names, self.model.outputs, strict=True))
-        described = ", ".join(f"{name} {tuple(each.shape)}" for name, each in outputs.items())
-        if named := self.use.output_name:
-            if named not in outputs:
-                raise ModelError(f"The model has no output '{named}'; it has {described}.")
-            outputs = {named: outputs[named]}
-        rows = [each for each in outputs.values() if len(each.shape) == 2]
-        if len(rows) > 1:
-            self.remarks.append(
-                f"The model has several outputs, {described}; none is taken for classes. Name one "
-                "with --output-name."
-            )
-        return rows[0] if len(rows) == 1 else None
-
-    @cached_property
-    def _reading(self) -> Reading | None:
-        """What the outputs mean, once the first are there; None where there are none."""
-        if self._classifier is None:
-            return None
-        if self.run or self.use.outputs:
-            return Reading(self.use.outputs or "logits")
-        from kerascnn.model.activation import final_activation
-
-        values = self._outputs_of(list(self._outputs) or self.first_readable(FIRST))
-        reading = read_outputs(values, final_activation(self.model, self._class_output))
+    def _reading(self) -> Reading:
+        """What the outputs mean."""
+        first = self.first_readable(FIRST)
+        reading = self._classifier.read(first)
+        if self._classifier.output is None and "several outputs" in self._classifier.why_none:
+            self.remarks.append(self._classifier.why_none)
         if reading.assumption:
             self.remarks.append(reading.assumption)
         return reading
 
-    def _why_no_classes(self) -> str:
-        if self._class_output is None and self.remarks:
-            return self.remarks[-1]
-        shapes = ", ".join(str(tuple(each.shape)) for each in self.model.outputs)
-        given = f"{self.name} gives outputs of shape {shapes}"
-        if self._class_output is None:
-            return f"{given}; expected a number for each class, (num_images, num_classes)."
-        return f"{given} that are not taken for classes; --outputs says what they mean."
-
-    def _outputs_of(self, chosen: Sequence[int]) -> np.ndarray:
-        """What the class output is for some images, (num_images, num_outputs)."""
-        missing = [index for index in chosen if index not in self._outputs]
-        for start in range(0, len(missing), self._classifier.batch_size):
-            some = missing[start : start + self._classifier.batch_size]
-            values = self._classify(self.shown.images.take(some))
-            self._outputs |= dict(zip(some, values, strict=True))
-        return np.stack([self._outputs[index] for index in chosen])
-
-    def _classify(self, images: np.ndarray) -> np.ndarray:
-        return self._checked(self._classifier(self._prepare(images))[0])
-
     def _prepare(self, images: np.ndarray) -> list[np.ndarray]:
         return self._preparation.apply(images, self.model, self.picture_input)
-
-    def _checked(self, values: np.ndarray) -> np.ndarray:
-        if not np.isfinite(values).all():
-            raise ModelError(f"{self.name} gives outputs that are not finite.")
-        return values
 
     def _measure(self, layer: str) -> Survey:
         require_backend()

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from kerascnn.model.inputs import DEFAULT_SIDE
 from kerascnn.zips import quote
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ MOST_VALUES = 2**29
 # Of the processor; a model of real weights may take more.
 HARMLESS_SECONDS = 10
 WEIGHTS_A_SECOND = 2**18
-# Where a model gives no height and width, pictures are shown at this size.
-DEFAULT_SIDE = 224
 # What is a class in a configuration, and no layer.
 NO_LAYERS = ("keras.initializers", "keras.regularizers", "keras.constraints", "builtins")
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from kerascnn.backend import keep_tensorflow_out
 from kerascnn.errors import ModelError
 from kerascnn.model.calls import in_one_line
-from kerascnn.model.limits import DEFAULT_SIDE, check_config, check_tensors, in_time
+from kerascnn.model.limits import check_config, check_tensors, in_time
 from kerascnn.zips import check_sizes, is_plain, most_bytes, quote
 
 if TYPE_CHECKING:
