@@ -4,6 +4,9 @@ import ast
 import io
 import json
 import os
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,8 @@ from made.records import make_evaluation
 from PIL import Image
 
 import kerascnn as package
-from kerascnn.data.pictures import find_images, load_image
+from kerascnn.data.batches import load_images
+from kerascnn.data.pictures import FORMATS, SUFFIXES, find_images, image_size, load_image
 from kerascnn.errors import ImageError, KerascnnError, ModelError, RecipeError, RunError
 from kerascnn.recipe import load_recipe
 from kerascnn.run import Run
@@ -103,6 +107,9 @@ def test_no_module_unpickles_or_runs_text(path):
         assert settings.get("shell", "False") == "False", f"{path}:{node.lineno}"
         if name in ("np.load", "numpy.load"):
             assert settings.get("allow_pickle") == "False", f"{path}:{node.lineno}"
+        if name.endswith("Image.open"):
+            # Pillow starts other programs for some formats.
+            assert "formats" in settings, f"{path}:{node.lineno}"
         if name == "torch.load":
             assert settings.get("weights_only") == "True", f"{path}:{node.lineno}"
         if name.endswith(("saving.load_model", "models.load_model")):
@@ -255,6 +262,55 @@ def test_folders_that_end_in_themselves_or_vanish_are_passed_over(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", vanish)
         assert find_images(Path("a")) == ["a/b/1.png"]
+
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 10 10
+%%EndComments
+showpage
+"""
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.eps"])
+def test_a_picture_starts_no_other_program(name, tmp_path, monkeypatch):
+    program = tmp_path / "bin/gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    # Pillow remembers whether there is such a program.
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    Path(name).write_bytes(POSTSCRIPT)
+    for read in (load_image, image_size, lambda path: load_images([path], (8, 8, 3))):
+        with suppress(ImageError):
+            read(name)
+    assert not Path("started").exists()
+    with pytest.raises(ImageError, match="is not a picture that can be read; expected one of BMP"):
+        load_image(name)
+
+
+def test_only_formats_whose_endings_are_accepted_are_opened_whatever_the_ending():
+    picture = Image.new("RGB", (16, 16), "red")
+    for kind in ("ico", "tga", "pcx", "eps", "pdf", "dds", "avif", "sgi", "jpeg2000"):
+        with suppress(OSError):
+            picture.save("a.png", kind)
+            with pytest.raises(ImageError, match="is not a picture that can be read; expected"):
+                load_image("a.png")
+    accepted = {Image.registered_extensions()[suffix] for suffix in SUFFIXES}
+    assert accepted == set(FORMATS)
+    for kind in accepted:
+        picture.save("b.jpg", kind)
+        assert load_image("b.jpg").shape == (16, 16, 3)
+
+
+def test_readers_of_other_formats_are_not_even_imported():
+    Image.new("RGB", (4, 4)).save("a.webp")
+    code = (
+        "import sys; from kerascnn.data.pictures import load_image; load_image('a.webp');"
+        "print(*(name for name in sys.modules if name.endswith('ImagePlugin')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) == len(FORMATS)
 
 
 def test_a_fifo_is_no_picture_and_is_not_waited_for():

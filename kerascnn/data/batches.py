@@ -1,4 +1,4 @@
-"""Many images as batches of one shape, decoded ahead of use, in memory that does not grow."""
+"""Many images as batches of one shape, made ahead of use, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from kerascnn.data.pictures import load_image, resize_images
+from kerascnn.data.pictures import decode, quiet, resize_images
 from kerascnn.errors import ImageError
 
 # So many batches are ready or being made while one is used.
 AHEAD = 2
 # So many images are one piece of work for a thread.
-PIECE = 16
+PIECE = 8
+# Threads are enough: most of the time Pillow computes, and lets other threads run meanwhile.
+MOST_THREADS = 8
+
+# Fills an array with some images by their indices; gives why not for each that cannot be read.
+Fill = Callable[[np.ndarray, np.ndarray], dict[int, str]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,11 @@ class ImageArray:
 
     def batches(self, size: int, start: int = 0) -> Iterator[Batch]:
         """Batches of `size` images from the image `start` on, made ahead in the background."""
-        return _ahead(self.shape, size, start, lambda indices: Batch(indices, self.take(indices)))
+        return _make_ahead(self._fill, self.shape, size, start)
+
+    def _fill(self, images: np.ndarray, indices: np.ndarray) -> dict[int, str]:
+        images[:] = self.take(indices)
+        return {}
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,10 @@ class Pictures:
             ImageError: if one of them cannot be read.
         """
         images = np.empty((len(indices), *self.image_shape), "uint8")
-        for place, index in zip(images, indices, strict=True):
-            place[:] = load_image(self.paths[index], self.image_shape)
+        with quiet():
+            problems = self._fill(images, np.asarray(indices, "int64"))
+        for problem in problems.values():
+            raise ImageError(problem)
         return images
 
     def batches(self, size: int, start: int = 0) -> Iterator[Batch]:
@@ -102,18 +114,16 @@ class Pictures:
 
         A batch has fewer images where files cannot be read, and may have none.
         """
-        return _ahead(self.shape, size, start, self._read)
+        return _make_ahead(self._fill, self.shape, size, start)
 
-    def _read(self, indices: np.ndarray) -> Batch:
-        images = np.empty((len(indices), *self.image_shape), "uint8")
-        read, problems = [], {}
-        for index in indices.tolist():
+    def _fill(self, images: np.ndarray, indices: np.ndarray) -> dict[int, str]:
+        problems = {}
+        for place, index in zip(images, indices.tolist(), strict=True):
             try:
-                images[len(read)] = load_image(self.paths[index], self.image_shape)
-                read.append(index)
+                place[:] = decode(self.paths[index], self.image_shape)
             except ImageError as error:
                 problems[index] = str(error)
-        return Batch(np.array(read, "int64"), images[: len(read)], problems)
+        return problems
 
 
 Images = ImageArray | Pictures
@@ -125,29 +135,33 @@ def load_images(paths: list[str], image_shape: tuple[int, int, int]) -> Batch:
     return next(Pictures(paths, image_shape).batches(len(paths)), empty) if paths else empty
 
 
-def _ahead(
-    shape: tuple[int, ...], size: int, start: int, make: Callable[[np.ndarray], Batch]
-) -> Iterator[Batch]:
+def _make_ahead(fill: Fill, shape: tuple[int, ...], size: int, start: int) -> Iterator[Batch]:
     """Batches in order, of which a few are made by threads while one is used."""
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pictures")
-    waiting: deque[list[Future[Batch]]] = deque()
-    try:
-        for first in range(start, shape[0], size):
-            indices = np.arange(first, min(first + size, shape[0]))
-            pieces = np.split(indices, range(PIECE, len(indices), PIECE))
-            waiting.append([pool.submit(make, piece) for piece in pieces])
-            if len(waiting) > AHEAD:
-                yield _join(waiting.popleft(), shape)
-        while waiting:
-            yield _join(waiting.popleft(), shape)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    num_threads = min(MOST_THREADS, os.cpu_count() or 1)
+    waiting: deque[Callable[[], Batch]] = deque()
+    # All threads have the same filters of warnings, so that none may change them.
+    with quiet():
+        pool = ThreadPoolExecutor(num_threads, thread_name_prefix="images")
+        try:
+            for first in range(start, shape[0], size):
+                indices = np.arange(first, min(first + size, shape[0]))
+                images = np.empty((len(indices), *shape[1:]), "uint8")
+                pieces = [
+                    pool.submit(fill, images[place : place + PIECE], indices[place : place + PIECE])
+                    for place in range(0, len(indices), PIECE)
+                ]
+                waiting.append(partial(_join, indices, images, pieces))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft()()
+            while waiting:
+                yield waiting.popleft()()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _join(pieces: list[Future[Batch]], shape: tuple[int, ...]) -> Batch:
-    made = [piece.result() for piece in pieces]
-    return Batch(
-        np.concatenate([each.indices for each in made]),
-        np.concatenate([each.images for each in made]),
-        dict(item for each in made for item in each.problems.items()),
-    )
+def _join(indices: np.ndarray, images: np.ndarray, pieces: list[Future[dict[int, str]]]) -> Batch:
+    problems = {index: why for piece in pieces for index, why in piece.result().items()}
+    if not problems:
+        return Batch(indices, images)
+    is_read = ~np.isin(indices, list(problems))
+    return Batch(indices[is_read], images[is_read], problems)

@@ -260,7 +260,8 @@ def _decode(record: bytes) -> tuple[np.ndarray, int]:
     from tensorflow_datasets.proto import tf_example_pb2
 
     features = tf_example_pb2.Example.FromString(record).features.feature
-    with Image.open(io.BytesIO(features["image"].bytes_list.value[0])) as picture:
+    file = io.BytesIO(features["image"].bytes_list.value[0])
+    with Image.open(file, formats=["PNG"]) as picture:
         image = np.asarray(picture)
     label = features["label"].int64_list.value[0]
     if image.shape != IMAGE_SHAPE or image.dtype != np.uint8 or not 0 <= label < len(CLASS_NAMES):

@@ -7,20 +7,26 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerascnn.data.colors import prepare, to_rgb, to_rgba
 from kerascnn.errors import ImageError
 
 if TYPE_CHECKING:
     import PIL.Image
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Where a camera notes the rotation, and its values that make width of height.
 ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
+# Where a TIFF file says how large it is.
+WIDTH, HEIGHT = 256, 257
 # Part of the names of what is kept of pictures: another value where they are read in another way.
 READING = "2"
 FITTED = (
@@ -31,8 +37,9 @@ FITTED = (
 def load_image(path: str | Path, image_shape: tuple[int, int, int] | None = None) -> np.ndarray:
     """Read a picture.
 
-    Alpha is laid over white, gray becomes red, green and blue, 16 bits become 8, an animation gives
-    its first frame, and the rotation that the camera noted is applied. To fit `image_shape` the
+    Alpha is laid over white, gray becomes red, green and blue, 16 bits and floats from 0 to 1
+    become 8 bits, an animation gives its first frame, and the rotation that the camera noted is
+    applied. A file whose numbers nothing says the white of is refused. To fit `image_shape` the
     middle is cut out in its proportions, as Keras does with `crop_to_aspect_ratio=True`, and
     resampled by Lanczos's filter with antialiasing. There is no other way into the package for a
     picture file, whether it is given alone, in a folder, or in a folder of classes.
@@ -47,24 +54,33 @@ def load_image(path: str | Path, image_shape: tuple[int, int, int] | None = None
     Raises:
         ImageError: if there is no such file, or it is no picture, or too large to be trusted.
     """
+    with quiet():
+        return decode(path, image_shape)
+
+
+def decode(path: str | Path, image_shape: tuple[int, int, int] | None) -> np.ndarray:
+    """As `load_image`, for many pictures in one `quiet`, which threads need."""
     from PIL import ImageOps
 
     with _opened(path) as picture:
+        prepare(picture)
         ImageOps.exif_transpose(picture, in_place=True)
-        whole = _to_rgba(picture) if image_shape and image_shape[2] == 4 else _to_rgb(picture)
+        whole = to_rgba(picture) if image_shape and image_shape[2] == 4 else to_rgb(picture)
     return _fit(whole, image_shape)
 
 
 def check_picture(path: str | Path) -> None:
     """Open a picture and decode nothing of it; errors as `load_image`, of what its start tells."""
-    with _opened(path):
+    with quiet(), _opened(path):
         pass
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Height and width of a picture, as the camera's rotation leaves it; errors as `load_image`."""
-    with _opened(path) as picture:
+    with quiet(), _opened(path) as picture:
         width, height = picture.size
+        if picture.format == "TIFF":  # whose size Pillow may have turned already
+            width, height = picture.tag_v2[WIDTH], picture.tag_v2[HEIGHT]
         return (width, height) if picture.getexif().get(ORIENTATION) in TURNED else (height, width)
 
 
@@ -122,21 +138,44 @@ def is_picture_name(name: str) -> bool:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Without what Pillow remarks, for instance of a camera's notes: it is not about the pixels."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.|kerascnn\.data\.pictures")
+        yield
+
+
+@cache
+def load_readers() -> tuple[str, ...]:
+    """Names of the formats that are opened, whose readers are imported, and no others.
+
+    Pillow would also open formats for which it starts other programs, and to open one whose reader
+    it lacks imports those of all.
+    """
+    for name in FORMATS:
+        import_module(f"PIL.{name.title().replace('Webp', 'WebP')}ImagePlugin")
+    return FORMATS
+
+
+@contextmanager
 def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
     """A picture to decode; whatever goes wrong with it is an ImageError."""
     from PIL import Image, UnidentifiedImageError
 
     check_file(path)
     try:
-        with warnings.catch_warnings():
-            # What Pillow remarks, for instance of a camera's notes, is not about the pixels.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                yield picture
+        # Of a file that it opens by name, Pillow maps some into memory, which one that becomes
+        # shorter meanwhile would end in a bus error, and then takes turned ones of TIFF wrongly.
+        with open(path, "rb") as file, Image.open(file, formats=load_readers()) as picture:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit and picture.width * picture.height > limit:
+                raise Image.DecompressionBombError
+            yield picture
     except UnidentifiedImageError:
-        raise ImageError(f"'{path}' is not a picture that Pillow can read.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(
+            f"'{path}' is not a picture that can be read; expected one of {', '.join(FORMATS)}."
+        ) from None
+    except Image.DecompressionBombError:
         limit = Image.MAX_IMAGE_PIXELS
         raise ImageError(f"'{path}' has more than {limit:,} pixels; expected fewer.") from None
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
@@ -146,29 +185,6 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
 def _unreadable(path: str | Path, error: Exception) -> ImageError:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return ImageError(f"'{path}' cannot be read as a picture: {reason}.")
-
-
-def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    from PIL import Image
-
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, "float64")
-        top = 65535 if picture.mode.startswith("I") else max(values.max(), 1.0)
-        gray = np.clip(values / top * 255, 0, 255).round().astype("uint8")
-        return Image.fromarray(gray).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
-
-
-def _to_rgba(picture: PIL.Image.Image) -> PIL.Image.Image:
-    return (
-        picture.convert("RGBA")
-        if picture.has_transparency_data
-        else _to_rgb(picture).convert("RGBA")
-    )
 
 
 def _fit(picture: PIL.Image.Image, image_shape: tuple[int, int, int] | None) -> np.ndarray:

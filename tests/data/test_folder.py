@@ -268,7 +268,7 @@ def test_run_names_the_files_that_it_passed_over(colors, invoke):
         assert status == 0
         skipped = [line for line in err.splitlines() if line.startswith("Skipped: ")]
         assert len(skipped) == 1
-        assert "sky/bad.png' is not a picture that Pillow can read." in skipped[0]
+        assert "sky/bad.png' is not a picture that can be read; expected" in skipped[0]
 
 
 def test_the_stored_recipe_means_the_same_folder_from_elsewhere(weird_run, invoke):

@@ -1,6 +1,8 @@
 """Pictures that are shown to a model: found and named at once, decoded when they are used."""
 
 import os
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +123,33 @@ def test_batches_come_in_order_from_any_place_and_leave_out_what_cannot_be_read(
     assert "bad.png" in batches[1].problems[4]
     with pytest.raises(ImageError, match=r"bad.png.*truncated"):
         shown.images.take([0, 4])
+
+
+def test_what_pillow_remarks_of_a_file_is_no_error_and_hides_no_other_warning():
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    Image.new("RGB", (9, 9)).save("a.jpg", exif=exif.tobytes()[:-6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="EXIF"), Image.open("a.jpg") as picture:
+            picture.getexif()
+        before = list(warnings.filters)
+        (batch,) = load_shown(("a.jpg",) * 40, SHAPE).images.batches(40)
+        assert (batch.problems, len(batch.images)) == ({}, 40)
+        assert warnings.filters == before
+
+
+def test_a_loop_over_batches_may_end_early():
+    save_noise("a.png")
+    for _ in load_shown(("a.png",) * 1000, SHAPE).images.batches(10):
+        break
+    assert not [each for each in threading.enumerate() if each.name.startswith("images")]
+
+
+def test_the_limit_of_pillow_may_be_lifted(monkeypatch):
+    save_noise("a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert load_image("a.png").shape == (17, 23, 3)
 
 
 def test_what_is_plainly_no_picture_is_named_before_any_is_decoded(tmp_path):

@@ -216,7 +216,7 @@ def test_a_bad_file_among_images_is_named(run, pictures, invoke):
     status, _, err = invoke("top-activations", "--images", pictures / "sky")
     assert status == 0
     assert "Skipped: " in err
-    assert "bad.png' is not a picture that Pillow can read." in err
+    assert "bad.png' is not a picture that can be read; expected" in err
 
 
 def test_images_by_the_name_of_a_data_set(run, answered):
@@ -676,7 +676,7 @@ def test_a_model_that_is_no_classifier_is_looked_into_all_the_same(pictures, inv
         (["feature-maps", "--filters", "some"], "'some' is not a number of filters, `all`, or a"),
         (["explain-filter", "33"], "There is no filter 33"),
         (["predict", "none.png"], "There is no file 'none.png'."),
-        (["predict", "text.png"], "'text.png' is not a picture that Pillow can read."),
+        (["predict", "text.png"], "'text.png' is not a picture that can be read; expected"),
         (["predict", "text.png", "none.png"], "None of 2 files can be read as a picture. The fir"),
         (["predict", "empty"], "There is no picture in 'empty'."),
         (["filters", "--images", "none"], "There is no file 'none'."),
