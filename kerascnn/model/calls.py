@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 300
 # Colors of a terminal, with which Keras sets off its messages.
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
+# What TensorFlow says before the reason: where in the code of Keras it arose.
+PLACE_IN_CODE = re.compile(r"Detected at node \S+ defined at \(.*?\):\n(?:\s*File \"[^\n]*\n)*")
+# What Keras and TensorFlow say after it: arguments, a whole configuration, a node of a graph.
+AFTERWARDS = re.compile(r"\s*\bArguments received by|\bFull object config: |\s*\[\[\{\{node ")
 # What the backends say where there is no memory: torch on a processor, torch on a GPU, JAX and
 # TensorFlow. Keras gives an error its own text, but keeps these words.
 OUT_OF_MEMORY = (
@@ -107,7 +111,7 @@ def in_one_line(error: BaseException) -> str:
     if not text or isinstance(error, KeyError):  # which says no more than a key
         text = f"{type(error).__name__}: {text}".rstrip(": ")
     text = text.rpartition("\nException encountered: ")[2]  # after the whole config of a model
-    text = re.split(r"\s*\bArguments received by|\bFull object config: ", text)[0]
+    text = AFTERWARDS.split(PLACE_IN_CODE.sub("", text))[0]
     line = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(line.split())
     line = line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."

@@ -73,5 +73,7 @@ def _describe(place: int, shape: tuple[int | None, ...]) -> PictureInput:
             f"The model takes inputs of shape {shape}, with {channels} channels; expected 1 "
             "(gray), 3 (red, green, blue) or 4 (and alpha)."
         )
+    if 0 in (height, width):
+        raise ModelError(f"The model takes inputs of shape {shape}, which have no pixels.")
     size = height or DEFAULT_SIDE, width or DEFAULT_SIDE, channels
     return PictureInput(place, size, first, None in (height, width))

@@ -11,6 +11,7 @@ calls some 1,100 layers and is built in 1.2 seconds without its values.
 from __future__ import annotations
 
 import ctypes
+import gc
 import math
 import threading
 import time
@@ -184,10 +185,13 @@ def _short(number: int) -> str:
 
 def _stop(thread: threading.Thread) -> None:
     """Raise an error in a thread wherever it is, some times, since code may catch it."""
+    gc.disable()  # else it may be raised, and written out, in what is called when memory is freed
+    thread.join(0.05)
     for _ in range(100):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
         )
         thread.join(0.02)
         if not thread.is_alive():
-            return
+            break
+    gc.enable()

@@ -241,10 +241,10 @@ def test_unreadable_files_are_passed_over_and_named(tmp_path):
     read = load_images(["a.png", "b.png", "c.png", "d.png"], (4, 4, 3))
     assert read.images.shape == (2, 4, 4, 3)
     assert read.indices.tolist() == [0, 2]
-    assert read.problems == (
-        f"'b.png' is not a picture that can be read; expected one of {', '.join(FORMATS)}.",
-        "There is no file 'd.png'.",
-    )
+    assert read.problems == {
+        1: f"'b.png' is not a picture that can be read; expected one of {', '.join(FORMATS)}.",
+        3: "There is no file 'd.png'.",
+    }
     none = load_images(["d.png"], (4, 4, 1))
     assert (none.images.shape, none.images.dtype, len(none.indices)) == ((0, 4, 4, 1), np.uint8, 0)
 

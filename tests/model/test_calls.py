@@ -50,9 +50,12 @@ def test_a_model_that_fails_is_an_error_of_one_line(kind, capfd):
                 assert message.isprintable()
                 assert "Arguments received" not in message
                 assert len(message) < 500
-    assert failed
+    # JAX and TensorFlow compute some of them.
+    assert failed or (keras.backend.backend() != "torch" and kind.startswith(("int", "bool")))
     assert not [each for each in warned if each.category is UserWarning]
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Warning" not in err
 
 
 def test_commands_say_why_a_model_fails(invoke):
@@ -103,6 +106,7 @@ def test_running_out_of_memory_is_raised_as_it_is(error):
     assert caught.value is error
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="others reserve more than is there")
 def test_torch_says_so_where_it_has_no_memory():
     save_good("big.keras")
     model = load_model(Path("big.keras"))
@@ -124,6 +128,12 @@ def test_interrupts_and_own_errors_are_raised_as_they_are(error):
     [
         ("\x1b[1mred\x1b[0m\n\nArguments received by Add.call():\n  x=1", "red."),
         ("Could not.\n\nconfig={'a': 1}.\n\nException encountered: Bad\tshape", "Bad shape."),
+        (
+            "Graph execution error:\n\nDetected at node a/b defined at (most recent call last):\n"
+            '  File "a.py", line 1, in <module>\n\n  File "b.py", line 2, in f\n\nToo big.\n'
+            "\t [[{{node a/b}}]] [Op:f]",
+            "Graph execution error: Too big.",
+        ),
         ("no class. Full object config: {}", "no class."),
         ("x" * 400, "x" * 297 + "..."),
         ("", "ValueError."),

@@ -115,6 +115,24 @@ def test_weights_of_every_precision_are_loaded(dtype):
     assert load_model(Path("model.keras")).layers[0].kernel.dtype == dtype
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # input layers have nothing to quantize
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_a_quantized_model_is_loaded(mode):
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Dense(8)(layers.Dense(16)(layers.Flatten()(image))))
+    model.quantize(mode)
+    model.save("quantized.keras")
+    images = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3)).astype("float32")
+    answer = load_model(Path("quantized.keras")).predict_on_batch(images)
+    np.testing.assert_array_equal(answer, model.predict_on_batch(images))
+
+
+def test_pictures_of_no_pixels_are_refused():
+    image = keras.Input((0, 8, 3))
+    with pytest.raises(ModelError, match=r"takes inputs of shape \(None, 0, 8, 3\), which have no"):
+        load.input_shape(keras.Model(image, layers.ReLU()(image)))
+
+
 # Code in a model.
 
 
