@@ -127,12 +127,6 @@ def test_a_quantized_model_is_loaded(mode):
     np.testing.assert_array_equal(answer, model.predict_on_batch(images))
 
 
-def test_pictures_of_no_pixels_are_refused():
-    image = keras.Input((0, 8, 3))
-    with pytest.raises(ModelError, match=r"takes inputs of shape \(None, 0, 8, 3\), which have no"):
-        load.input_shape(keras.Model(image, layers.ReLU()(image)))
-
-
 # Code in a model.
 
 
