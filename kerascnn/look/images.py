@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from os.path import isdir
@@ -120,7 +120,8 @@ def _of_files(
     labels: np.ndarray | None = None,
     class_names: tuple[str, ...] = (),
 ) -> Shown:
-    kept, lines, problems, num_read = [], [], [], 0
+    kept, problems, num_read = [], [], 0
+    source = _Digest(READING, image_shape)
     folder_of = cache(os.path.realpath)
     step = -(-len(paths) // TRIED_FILES)
     for index, path in enumerate(paths):
@@ -135,22 +136,29 @@ def _of_files(
         kept.append(index)
         folder, name = os.path.split(path)
         # When it was changed and how large it is stands for what is in it.
-        lines.append(f"{folder_of(folder)}/{name} {status.st_size} {status.st_mtime_ns}")
+        source.add(folder_of(folder), name, status.st_size, status.st_mtime_ns)
     if not num_read:
         raise ImageError(_why_none(given, problems, len(paths)))
     names = paths if len(kept) == len(paths) else [paths[index] for index in kept]
     if labels is not None:
         labels = labels[kept]
-    source = _digest([READING, str(image_shape), *lines])
     images = Pictures(names, image_shape)
-    return Shown(source, images, names, labels, class_names, tuple(problems))
+    return Shown(source.name, images, names, labels, class_names, tuple(problems))
 
 
-def _digest(lines: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()[:16]
+class _Digest:
+    """A short name for any number of things, of which each changes it."""
+
+    def __init__(self, *things: object):
+        self._sha256 = hashlib.sha256()
+        self.add(*things)
+
+    def add(self, *things: object) -> None:
+        self._sha256.update(f"{things}".encode("utf-8", "surrogateescape"))
+
+    @property
+    def name(self) -> str:
+        return self._sha256.hexdigest()[:16]
 
 
 def _why_none(given: tuple[str | Path, ...], problems: list[str], num_files: int) -> str:

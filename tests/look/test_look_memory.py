@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 
 from kerascnn.data import load_dataset
 from kerascnn.look.activations import feature_maps
@@ -98,3 +99,28 @@ def test_the_same_file_gives_the_same_ranking(model_and_images, backend):
         np.testing.assert_allclose(scores, np.take_along_axis(means, order, axis=1), atol=1e-4)
         np.testing.assert_array_equal(indices, order)
         assert np.max(scores) > 0.1
+
+
+SHOW_MANY = """
+import os, resource, sys
+from kerascnn.look.images import load_shown
+
+shown = load_shown((sys.argv[1],), (128, 128, 3))
+seen = sum(len(batch.images) for batch in shown.images.batches(100))
+print(seen, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_five_thousand_pictures_take_no_more_memory_than_five_hundred(tmp_path):
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "one.png")
+    peaks = []
+    for count in (500, 5000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            os.link(tmp_path / "one.png", folder / f"{number}.png")
+        seen, peak = last_line(SHOW_MANY, folder).split()
+        assert int(seen) == count
+        peaks.append(float(peak))
+    # All together are 234 MiB.
+    assert peaks[1] - peaks[0] < 30
