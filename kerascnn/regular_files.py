@@ -36,7 +36,6 @@ def open_regular(path: str | Path, most_bytes: int | None) -> BinaryIO:
     Raises:
         OSError: if it cannot be opened, is no regular file or is too large; `strerror` says which.
     """
-    _check(path, os.stat(path), most_bytes)
     return open(os.fspath(path), "rb", opener=partial(_open_checked, most_bytes))
 
 
@@ -53,9 +52,13 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
 
 
 def _open_checked(most_bytes: int | None, path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        # Since it was looked at it may have become another file.
+        # Neither of a pipe nor of a device is anything waited for.
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        _check(path, os.stat(path), most_bytes)  # a socket cannot even be opened
+        raise
+    try:
         _check(path, os.fstat(descriptor), most_bytes)
     except OSError:
         os.close(descriptor)

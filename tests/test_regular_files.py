@@ -59,14 +59,6 @@ def test_a_file_that_says_it_is_empty_and_is_not_is_bounded_too():
         read_regular("/proc/self/status", 100)
 
 
-def test_what_becomes_a_pipe_between_two_calls_is_not_waited_for(tmp_path, monkeypatch):
-    os.mkfifo(tmp_path / "x")
-    before = Path(__file__).stat()
-    monkeypatch.setattr(os, "stat", lambda path: before)
-    with pytest.raises(OSError, match="it is a named pipe"):
-        read_regular(tmp_path / "x", 2**20)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_such_thing_is_a_recipe(kind):
     place(kind, Path("x.toml"))

@@ -22,6 +22,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(max_length=1000)]
 
+# The sections that say how to train.
+TRAINING = ("data", "augmentation", "model", "train")
 # The comment that a run's recipe begins with; a line that tells of the seed.
 _HEADER = re.compile(r"\A#[ -~]*\n")
 _SEED_LINE = re.compile(r"^seed = (0|[1-9][0-9]{0,8})$", re.MULTILINE)
@@ -183,6 +185,10 @@ class Recipe(Section):
             _set_value(content, key, value)
         return parse_recipe(content, f"recipe '{self.name}'")
 
+    def with_seed(self, seed: int) -> Recipe:
+        """A copy with another seed, which must be one: 0 or more, below 2**31."""
+        return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
+
     def to_toml(self) -> str:
         """The recipe as TOML text that `load_recipe` reads back to an equal recipe."""
         return tomli_w.dumps(self.model_dump(exclude_none=True))
@@ -282,7 +288,7 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     Names and reported figures make no difference.
     """
     found = []
-    for section in ("data", "augmentation", "model", "train"):
+    for section in TRAINING:
         for key, was in getattr(before, section):
             now = getattr(getattr(after, section), key)
             if was != now:
@@ -323,11 +329,7 @@ def _known_but_for_seed(text: str) -> Recipe | None:
     if len(parts) != 3 or '"""' in text or "'''" in text:
         return None
     recipe = _parse_around_seed(parts[0], parts[2])
-    if recipe is None:
-        return None
-    return recipe.model_copy(
-        update={"train": recipe.train.model_copy(update={"seed": int(parts[1])})}
-    )
+    return recipe and recipe.with_seed(int(parts[1]))
 
 
 @functools.lru_cache(maxsize=1000)

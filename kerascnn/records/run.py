@@ -51,18 +51,16 @@ class History(Record):
         """How many epochs there are."""
         return len(self.epoch)
 
-    def is_of(self, rows: Iterable[Epoch]) -> bool:
-        """Whether these are its epochs."""
-        return list(zip(*_numbers_of(self), strict=True)) == list(map(_numbers_of, rows))
+    @property
+    def table(self) -> list[tuple[float, ...]]:
+        """The numbers of the epochs one by one, in the order of the columns."""
+        return list(zip(*_numbers_of(self), strict=True))
 
     @property
     def rows(self) -> tuple[Epoch, ...]:
         """The epochs one by one."""
         names = tuple(Epoch.model_fields)
-        columns = [getattr(self, name) for name in names]
-        return tuple(
-            Epoch(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)
-        )
+        return tuple(Epoch(**dict(zip(names, values, strict=True))) for values in self.table)
 
     @property
     def best_epoch(self) -> int | None:

@@ -93,14 +93,14 @@ class Run:
     @property
     def status(self) -> str:
         """`finished`, `trained` or `converted` (both not evaluated), or `3 of 50 epochs`."""
-        return self._status(len(self.read_history()))
+        done = len(self.read_history())
+        return self._status(self.recipe.train.epochs, done, self._is_measured())
 
-    def _status(self, done: int) -> str:
-        epochs = self.recipe.train.epochs
+    def _status(self, epochs: int, done: int, is_measured: bool) -> str:
         is_converted = not done and self.converted_from is not None
         if done < epochs and not is_converted:
             return f"{done} of {epochs} epochs"
-        if self._is_measured():
+        if is_measured:
             return "finished"
         return "converted" if is_converted else "trained"
 
@@ -123,10 +123,11 @@ class Run:
         try:
             recipe = self.recipe
             found |= {"recipe": recipe.name, "dataset": recipe.data.dataset}
-            history = self.read_history()
-            found |= {"seed": recipe.train.seed, "status": self._status(len(history))}
+            history, is_measured = self.read_history(), self._is_measured()
+            status = self._status(recipe.train.epochs, len(history), is_measured)
+            found |= {"seed": recipe.train.seed, "status": status}
             found |= {"best_epoch": history.best_epoch, "best_val_loss": history.best_val_loss}
-            if found["status"] == "finished" or self._is_measured():
+            if is_measured:
                 found["accuracy"] = self.read_metrics().test.accuracy
         except RunError as error:
             found["status"] = f"damaged: {error}"
@@ -152,12 +153,10 @@ class Run:
     def read_history(self) -> History:
         """All epochs so far; empty before the end of the first."""
         history = self._read_once(_HISTORY, contents.read_history)
-        checkpoint = self.read_checkpoint()
-        if checkpoint is not None:
-            # Killed within an epoch's end, the history may lack the last row.
-            of_checkpoint = (checkpoint.history, checkpoint.history[:-1])
-            if not any(map(history.is_of, of_checkpoint)):
-                raise self._damaged(_HISTORY, "it is not what the checkpoint says")
+        progress = self._read_once(_CHECKPOINT, contents.read_progress)
+        # Killed within an epoch's end, the history may lack the last row.
+        if progress and history.table not in (progress.rows, progress.rows[:-1]):
+            raise self._damaged(_HISTORY, "it is not what the checkpoint says")
         return history
 
     def write_best(self, save: Callable[[Path], object]) -> None:
@@ -283,8 +282,8 @@ class Run:
             if measured is None or not self.best_path.is_file():
                 return measured is None
             # Whether the file is the one that the checkpoint tells of is asked where it is loaded.
-            checkpoint = self.read_checkpoint()
-            return measured == (self.best_digest() if checkpoint is None else checkpoint.best)
+            progress = self._read_once(_CHECKPOINT, contents.read_progress)
+            return measured == (progress.best if progress else self.best_digest())
         return True
 
     def _not_evaluated(self) -> RunError:

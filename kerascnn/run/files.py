@@ -5,11 +5,11 @@ import hashlib
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
-from zipfile import is_zipfile
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -68,14 +68,17 @@ def load_arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, n
     Raises:
         OSError, ValueError, and what numpy and zipfile raise, if the file is damaged.
     """
-    # numpy leaves a file open that it opened and cannot read.
     with open_regular(path, ARRAY_BYTES) as file:
-        if not is_zipfile(file):
+        if not zipfile.is_zipfile(file):
             raise ValueError("it is no .npz file")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as stored:
-            check_sizes(stored.zip.infolist())
-            return {name: stored[name] for name in names or stored if name in stored}
+        with zipfile.ZipFile(file) as archive:
+            check_sizes(archive.infolist())
+            stored = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            return {
+                name: _read_array(archive, stored[name])
+                for name in names or stored
+                if name in stored
+            }
 
 
 def sha256(path: Path) -> str:
@@ -109,6 +112,11 @@ def lock(directory: Path, name: str) -> AbstractContextManager:
         raise RunError(f"Run '{name}' is being trained by another process.") from None
     except OSError as error:
         raise not_writable(directory, error) from None
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -157,7 +157,7 @@ def _compare(
 
 def _extreme(evidence: Evidence, recipe: str, named: tuple[str, ...], sign: int) -> Finding:
     runs = evidence.runs(recipe)
-    classes = runs[0].class_accuracies()
+    classes = runs[0].class_accuracies
     means = {name: evidence.mean(recipe, class_accuracy(name)) for name in classes}
     order = sorted(means, key=lambda name: sign * means[name])[: len(named) + 1]
     listed = ", ".join(f"{name} {percent(means[name])}" for name in order)

@@ -26,7 +26,7 @@ def confused(
     """Whether two classes are among the `most` confused pairs, or confused above average."""
 
     def answer(run: Result) -> Answer:
-        names, both_ways = list(run.class_accuracies()), run.confusion + run.confusion.T
+        names, both_ways = list(run.class_accuracies), run.confusion + run.confusion.T
         pairs = both_ways[np.triu_indices(len(names), 1)]
         count = both_ways[tuple(map(names.index, classes))]
         rank = int((pairs > count).sum()) + 1

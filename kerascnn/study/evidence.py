@@ -128,9 +128,10 @@ class Evidence:
 
     def spread(self, quantity: Quantity) -> Spread | None:
         """How far seeds lie apart, see `results.spread_of`."""
-        if quantity not in self._spreads:
-            self._spreads[quantity] = spread_of(self._for_spread, quantity)
-        return self._spreads[quantity]
+        key = "classes" if quantity.class_name else quantity  # it is one for all classes
+        if key not in self._spreads:
+            self._spreads[key] = spread_of(self._for_spread, quantity)
+        return self._spreads[key]
 
     def margin(self, recipe: str, quantity: Quantity) -> float | None:
         """How far one more run may lie from the mean of these, 95 %, by the spread of seeds.

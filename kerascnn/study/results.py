@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -41,7 +42,12 @@ class Result:
     def seed(self) -> int:
         return self.recipe.train.seed
 
-    @property
+    @cached_property
+    def training(self) -> Recipe:
+        """The recipe with the seed 0: that of all runs which differ in their seed alone."""
+        return self.recipe.with_seed(0)
+
+    @cached_property
     def collapsed_to(self) -> str | None:
         """The class that nearly every test image is called, if there is one."""
         label = collapsed_class(self.confusion)
@@ -57,7 +63,7 @@ class Result:
         if self.epoch is not None:
             return self._value_at_epoch(quantity)
         if quantity.class_name is not None:
-            return self.class_accuracies().get(quantity.class_name)
+            return self.class_accuracies.get(quantity.class_name)
         return {
             BEST_VAL_LOSS: self.metrics.best_val_loss,
             BEST_EPOCH: self.metrics.best_epoch,
@@ -66,6 +72,7 @@ class Result:
             GAP: self.history.val_loss[-1] - self.history.loss[-1],
         }[quantity]
 
+    @cached_property
     def class_accuracies(self) -> dict[str, float]:
         """Class name to test accuracy, of the classes that have test images."""
         return {row.name: row.accuracy for row in self.metrics.test.per_class if row.count}
@@ -109,10 +116,11 @@ def select_results(
     for recipe in recipes:
         if not reading.concerns(recipe.name):
             continue
+        wanted = reading.resolve(recipe, 0)
         by_seed = {
             result.seed: replace(result, epoch=reading.epoch)
             for result in results
-            if trains_as(result.recipe, reading.resolve(recipe, result.seed))
+            if trains_as(result.training, wanted)
         }
         if by_seed:
             found[recipe.name] = [by_seed[seed] for seed in sorted(by_seed)]
@@ -136,7 +144,7 @@ def spread_of(results: Results, quantity: Quantity) -> Spread | None:
         if quantity.class_name is None:
             groups.append(values_of(runs, quantity))
         elif runs:
-            groups += [_scaled(runs, class_accuracy(name)) for name in runs[0].class_accuracies()]
+            groups += [_scaled(runs, class_accuracy(name)) for name in runs[0].class_accuracies]
     return pooled_spread(groups)
 
 

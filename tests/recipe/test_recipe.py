@@ -22,6 +22,7 @@ from kerascnn.recipe import (
     recipe_keys,
     recipes_directory,
 )
+from kerascnn.recipe.toml import parse_toml
 from kerascnn.study.readings import find_reading
 
 # Copied from the study by hand: optimizer, rate, epochs, dropout, augmented; then what it reports:
@@ -446,6 +447,49 @@ def test_a_number_of_too_many_digits_is_refused_from_python_too(adam, value):
         with pytest.raises(RecipeError) as caught:
             adam.with_values({key: value})
         assert len(str(caught.value)) < 300
+
+
+def test_recipes_that_differ_in_their_seed_alone_are_read_once(tmp_path, adam, monkeypatch):
+    count = []
+    monkeypatch.setattr(
+        "kerascnn.recipe.parse_toml", lambda text: count.append(text) or parse_toml(text)
+    )
+    for seed in (0, 3, 3, 999_999_999, 2**31 - 1):
+        recipe = adam.with_values({"train.seed": seed, "title": "read once"})
+        text = f"# kerascnn run x-seed{seed}/recipe.toml\n\n{recipe.to_toml()}"
+        Path("one.toml").write_text(text)
+        assert load_recipe("one.toml") == recipe
+    assert len(count) == 2  # the last seed has more digits than are taken for granted
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed = 0", "seed = 05", "is not TOML"),
+        ("seed = 0", "seed = 0\nseed = 1", "is not TOML"),
+        ("seed = 0", "seed = 2147483648", "must be less than 2147483648"),
+        ("seed = 0", "seed = -1", "must be at least 0"),
+        ("seed = 0", "", "key 'train.seed' is missing"),
+        ("[train]", "seed = 1\n\n[train]", "key 'model.seed' is not known"),
+    ],
+)
+def test_a_seed_that_is_none_is_refused_however_often_it_is_read(adam, old, new, said):
+    text = adam.to_toml()
+    for content in (text, text.replace(old, new, 1)):
+        Path("one.toml").write_text(content)
+        if content == text:
+            assert load_recipe("one.toml") == adam
+            continue
+        for _ in range(2):
+            with pytest.raises(RecipeError, match=said):
+                load_recipe("one.toml")
+
+
+def test_a_seed_in_a_text_of_several_lines_is_not_the_seed(adam):
+    text = adam.to_toml().replace("seed = 0", "seed=7")
+    text = text.replace(f'title = "{adam.title}"', 'title = """\nseed = 5\n"""')
+    Path("one.toml").write_text(text)
+    assert load_recipe("one.toml").train.seed == 7
 
 
 def test_directory_is_no_recipe_file(tmp_path):

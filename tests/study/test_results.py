@@ -80,7 +80,7 @@ def test_of_two_runs_of_a_seed_the_later_counts_and_seeds_are_in_order():
     make_run("runs", seed=5, accuracies={"cat": 0.2})
     runs = found("runs")["sgd-lr0.01"]
     assert [run.seed for run in runs] == [2, 5]
-    assert runs[1].class_accuracies()["cat"] == 0.2
+    assert runs[1].class_accuracies["cat"] == 0.2
 
 
 def test_unfinished_damaged_and_converted_runs_do_not_count():
