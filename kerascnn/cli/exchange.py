@@ -48,29 +48,45 @@ def convert(
 def export(
     run: RunName = "latest",
     *,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", help="A .keras file to write instead of a run. No code in it is run."
+        ),
+    ] = None,
     format_: Annotated[
-        Literal["torch", "onnx", "keras"],
-        typer.Option("--format", help="A PyTorch state_dict, ONNX, or a plain .keras file."),
+        Literal["torch", "pt2", "onnx", "tf_saved_model", "litert", "keras"],
+        typer.Option(
+            "--format",
+            help="A PyTorch state_dict, a PyTorch program, ONNX, TensorFlow's SavedModel (a "
+            "folder), LiteRT, or a plain .keras file.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
-    """Write a run's network, at its best epoch, for PyTorch, ONNX Runtime or plain Keras.
+    """Write a run's network, at its best epoch, or a .keras file for other software.
 
-    With --format torch, a script is printed that loads the file in PyTorch. That network takes
-    pixels from -1 to 1, channels first; those of the other formats take pixels from 0 to 255,
-    channels last. All of them give logits.
+    What the written network takes and gives is printed, and stands in the metadata of the formats
+    that have some. With --format torch, a script is printed that loads the file in PyTorch: that
+    network takes pixels from -1 to 1, channels first. The other formats take what the .keras file
+    takes; of a run, pixels from 0 to 255, channels last. A run's network gives logits.
+
+    SavedModel and LiteRT are written by KERAS_BACKEND=tensorflow, whichever backend trained.
     """
     from kerascnn.run.find import find_run
 
-    found = find_run(run, runs_dir)
+    source = model or find_run(run, runs_dir)
     require_backend()
 
-    from kerascnn.exchange import export
+    from kerascnn.exchange import save
     from kerascnn.exchange.network import loading_script
 
-    path = export(found, output, format_, force)
-    remark(f"Wrote {path}.")
+    interface = save(source, output, format_, force)
+    remark(f"Wrote {output}.")
     if format_ == "torch":
-        typer.echo(loading_script(found, path), nl=False)
+        typer.echo(loading_script(source, output), nl=False)
+        return
+    for line in interface.lines():
+        remark(line)

@@ -1,17 +1,21 @@
-"""Weights to and from PyTorch, and out to ONNX and plain Keras: a file becomes a run, a run a file.
+"""Weights to and from PyTorch, and networks out to other software.
 
-The network takes images as kerascnn's own models scale them: values from 0 to 255, divided by
-127.5, less 1, which is torchvision's `ToTensor` and `Normalize((0.5,) * 3, (0.5,) * 3)`. A
+A network of a run takes images as kerascnn's own models scale them: values from 0 to 255, divided
+by 127.5, less 1, which is torchvision's `ToTensor` and `Normalize((0.5,) * 3, (0.5,) * 3)`. A
 `state_dict` says nothing of it: weights that were trained on other values convert without an error
 and predict badly.
 
     state_file  the tensors of a file of `torch.save`
     weights     the numbers of a state_dict and of a Keras model, which belong together
     network     the network as a PyTorch module, and the script that loads it
-    onnx        the network as an ONNX file
+    interface   what an exported network takes and gives
+    onnx        a network as an ONNX file, or a program of PyTorch
+    tensorflow  a network as a SavedModel, or a LiteRT file
 """
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,18 +24,36 @@ from kerascnn.backend import describe_backend, require_backend
 from kerascnn.data import shape_of_dataset
 from kerascnn.errors import ExchangeError
 from kerascnn.evaluation import load_best_model
+from kerascnn.exchange.interface import Interface, Network, describe, reason
 from kerascnn.exchange.network import network_of
-from kerascnn.exchange.onnx import require_onnx, save_onnx
+from kerascnn.exchange.onnx import (
+    OfModel,
+    OfPixels,
+    require_onnx,
+    require_runnable,
+    require_torch,
+    save_onnx,
+    save_program,
+)
 from kerascnn.exchange.state_file import load_state
+from kerascnn.exchange.tensorflow import (
+    require_tensorflow,
+    save_litert,
+    save_saved_model,
+    write_directory,
+)
 from kerascnn.exchange.weights import assign_state
 from kerascnn.model.build import build_model
+from kerascnn.model.load import load_model
 from kerascnn.recipe import Recipe
 from kerascnn.records.run import ConvertedFrom, Environment
 from kerascnn.run import Run
 from kerascnn.run.files import sha256, write_whole
 from kerascnn.run.find import create_run
 
-FORMATS = ("torch", "onnx", "keras")
+SAVED_MODEL = "tf_saved_model"
+FORMATS = ("torch", "pt2", "onnx", SAVED_MODEL, "litert", "keras")
+ENDINGS = {"keras": ".keras", "litert": ".tflite", "pt2": ".pt2"}
 
 
 def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") -> Run:
@@ -74,37 +96,98 @@ def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") 
     return run
 
 
-def export(run: Run, file: str | Path, kind: str, overwrite: bool = False) -> Path:
-    """Write the network of a run, at its lowest validation loss, to one file.
+def export(source: Run | str | Path, file: str | Path, kind: str, overwrite: bool = False) -> Path:
+    """Write a network for other software; `save` also says what it takes and gives.
 
     Args:
-        run: with a model.
+        source: a run, of which the model at its lowest validation loss is taken, or a `.keras` file
+            of anybody's functional or Sequential model.
         file: where to.
-        kind: `torch`, a `state_dict` for the module that `build_network` makes; `onnx`, from images
-            (num_images, height, width, channels), float32 from 0 to 255, to logits, for any number
-            of images; or `keras`, stock layers alone, from the same images.
-        overwrite: whether an existing file may be replaced.
+        kind: `torch`, a `state_dict` for the module that `build_network` makes (of a run only);
+            `pt2`, a program that `torch.export.load` gives; `onnx`; `tf_saved_model`, a directory;
+            `litert`; or `keras`, stock layers alone. A run is written with its input, (num_images,
+            height, width, channels), float32 from 0 to 255, and its logits, a `.keras` file
+            with what its model has; both for any number of images where the model takes it.
+        overwrite: whether an existing file, or SavedModel, may be replaced.
 
     Raises:
-        ExchangeError: if the file exists, or what writes the kind is not installed.
+        ExchangeError: if the file exists, what writes the kind is not installed, it cannot be
+            written on this backend, or the model cannot be written as this kind.
+        ModelError: if there is no such `.keras` file, or it cannot be loaded.
         RunError: if the run has no model, or the file cannot be written.
     """
+    save(source, file, kind, overwrite)
+    return Path(file)
+
+
+def save(
+    source: Run | str | Path, file: str | Path, kind: str, overwrite: bool = False
+) -> Interface:
+    """As `export`, but gives what the network that was written takes and gives."""
     file = Path(file)
+    _check(source, file, kind, overwrite)
+    is_run = isinstance(source, Run)
+    model = load_best_model(source) if is_run else load_model(Path(source))
+    network = describe(model, is_run)
+    if kind == "torch":
+        state = network_of(source, model).state_dict()
+        write_whole(file, lambda path: torch.save(state, path))
+        return network.interface
+    _write(kind, file, _writer(source, network, kind))
+    return network.interface
+
+
+def _check(source: Run | str | Path, file: Path, kind: str, overwrite: bool) -> None:
     if kind not in FORMATS:
         raise ExchangeError(f"Format '{kind}' is not known; expected {', '.join(FORMATS)}.")
-    if kind == "keras" and file.suffix != ".keras":
-        raise ExchangeError(f"'{file}' must end in .keras; Keras loads no other file as a model.")
+    if kind == "torch" and not isinstance(source, Run):
+        raise ExchangeError(
+            "Format 'torch' is the weights of a run, for the network that its script builds; of a "
+            ".keras file use 'pt2', a program that PyTorch runs."
+        )
+    ending = ENDINGS.get(kind)
+    if ending and file.suffix != ending:
+        raise ExchangeError(
+            f"'{file}' must end in {ending}; nothing else loads it as a {kind} file."
+        )
     if file.exists() and not overwrite:
         raise ExchangeError(
             f"'{file}' exists already; choose another name, or --force replaces it."
         )
+    require_backend()
     if kind == "onnx":
         require_onnx()
-    require_backend()
-    model = load_best_model(run)
+    if kind in (SAVED_MODEL, "litert"):
+        require_tensorflow(f"Format '{kind}'")
+    if kind == "pt2" or (kind == "onnx" and not isinstance(source, Run)):
+        require_torch(f"Format '{kind}'")
+
+
+def _writer(source: Run | str | Path, network: Network, kind: str) -> Callable[[Path], object]:
+    """What writes a kind to a path."""
+    interface = network.interface
     if kind == "keras":
-        return write_whole(file, model.save)
-    network = network_of(run, model)
-    if kind == "torch":
-        return write_whole(file, lambda path: torch.save(network.state_dict(), path))
-    return write_whole(file, lambda path: save_onnx(network, model.input_shape[1:], path))
+        return network.model.save
+    if kind in (SAVED_MODEL, "litert"):
+        return partial(save_saved_model if kind == SAVED_MODEL else save_litert, network)
+    if isinstance(source, Run):
+        module = OfPixels(network_of(source, network.model))
+    else:
+        module = OfModel(network)
+        if kind == "onnx":
+            require_runnable(network.model)
+    return partial(save_onnx if kind == "onnx" else save_program, module, interface)
+
+
+def _write(kind: str, file: Path, write: Callable[[Path], object]) -> None:
+    """Write a file or directory whole; what a library cannot do is an ExchangeError."""
+
+    def attempt(path: Path) -> None:
+        try:
+            write(path)
+        except (OSError, ExchangeError):
+            raise
+        except Exception as error:  # Keras and the exporters raise many kinds
+            raise ExchangeError(f"The model cannot be written as {kind}: {reason(error)}") from None
+
+    (write_directory if kind == SAVED_MODEL else write_whole)(file, attempt)
