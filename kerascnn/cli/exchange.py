@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from kerascnn.backend import require_backend
-from kerascnn.cli.options import DatasetName, NetworkRecipe, RunName, RunsDir, Settings
+from kerascnn.cli.options import DatasetName, NetworkRecipe, RunsDir, Settings, complete_run
 from kerascnn.cli.output import out, remark
 from kerascnn.show.words import counted
 
@@ -46,7 +46,13 @@ def convert(
 
 
 def export(
-    run: RunName = "latest",
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run: its directory, a unique part of its name, or `latest` (the default).",
+            autocompletion=complete_run,
+        ),
+    ] = None,
     *,
     model: Annotated[
         Path | None,
@@ -77,7 +83,9 @@ def export(
     """
     from kerascnn.run.find import find_run
 
-    source = model or find_run(run, runs_dir)
+    if run and model:
+        raise typer.BadParameter("name a run or a --model, not both")
+    source = model or find_run(run or "latest", runs_dir)
     require_backend()
 
     from kerascnn.exchange import save

@@ -378,7 +378,13 @@ def test_bad_input_is_one_line_and_exit_1(converted, invoke, arguments, words):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["convert"], ["export"], ["export", "--format", "pt", "--out", "a"], ["export", "--out", "a"]],
+    [
+        ["convert"],
+        ["export"],
+        ["export", "--format", "pt", "--out", "a"],
+        ["export", "--out", "a"],
+        ["export", "latest", "--model", "a.keras", "--format", "keras", "--out", "b.keras"],
+    ],
 )
 def test_wrong_usage_exits_2(invoke, arguments):
     assert invoke(*arguments)[0] == 2

@@ -16,6 +16,7 @@ from made.pytorch import draw_images
 from kerascnn.errors import ExchangeError, RunError
 from kerascnn.evaluation import load_best_model
 from kerascnn.exchange import export, save
+from kerascnn.exchange.interface import describe
 from kerascnn.exchange.tensorflow import METADATA
 from kerascnn.model.build import build_model
 from kerascnn.recipe import load_recipe
@@ -305,6 +306,18 @@ def test_other_backend_is_named_where_it_is_needed(run, monkeypatch, kind):
         ExchangeError, match=r"this is torch\. Use `KERAS_BACKEND=tensorflow kerasc"
     ):
         export(run, FORMATS[kind][0], kind)
+
+
+def test_model_that_fails_when_it_is_called_is_one_line():
+    number = keras.Input((4,), dtype="int32")
+    text = keras.layers.Dense(2, activation="mish")(number)
+    model = keras.Model(number, text)
+    model.layers[1].activation = lambda x: keras.ops.reshape(x, (7, 11))
+    with pytest.raises(ExchangeError, match="The model fails when it is called: ") as caught:
+        describe(model, is_run=False)
+    assert "\x1b" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Exception encountered" not in str(caught.value)
 
 
 def test_weights_alone_of_a_model_of_others_are_refused():
