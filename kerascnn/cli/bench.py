@@ -24,7 +24,7 @@ def bench(
         int | None,
         typer.Option(min=1, help="Processor threads of each program. Default: one for each core."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps in each turn.")] = 60,
+    steps: Annotated[int, typer.Option(min=2, help="Training steps in each turn.")] = 60,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each program.")] = 5,
     set_: Settings = None,
     json: Json = False,

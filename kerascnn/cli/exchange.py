@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from kerascnn.backend import require_backend
-from kerascnn.cli.options import DatasetName, NetworkRecipe, RunsDir, Settings, complete_run
+from kerascnn.cli.options import Custom, DatasetName, NetworkRecipe, RunsDir, Settings, complete_run
 from kerascnn.cli.output import out, remark
 from kerascnn.show.words import counted
 
@@ -60,6 +60,7 @@ def export(
             "--model", help="A .keras file to write instead of a run. No code in it is run."
         ),
     ] = None,
+    custom: Custom = None,
     format_: Annotated[
         Literal["torch", "pt2", "onnx", "tf_saved_model", "litert", "keras"],
         typer.Option(
@@ -85,13 +86,16 @@ def export(
 
     if run and model:
         raise typer.BadParameter("name a run or a --model, not both")
+    if custom and not model:
+        raise typer.BadParameter("--custom goes with --model; a run's models need no code")
     source = model or find_run(run or "latest", runs_dir)
     require_backend()
 
     from kerascnn.exchange import save
     from kerascnn.exchange.network import loading_script
+    from kerascnn.model.custom import load_custom
 
-    interface = save(source, output, format_, force)
+    interface = save(source, output, format_, force, load_custom(custom or ()))
     remark(f"Wrote {output}.")
     if format_ == "torch":
         typer.echo(loading_script(source, output), nl=False)

@@ -30,7 +30,8 @@ WIDTH, HEIGHT = 256, 257
 # Part of the names of what is kept of pictures: another value where they are read in another way.
 READING = "2"
 FITTED = (
-    "Pictures are cut to the model's proportions from the middle and resampled by Lanczos's filter."
+    "Pictures of another size than the model's are cut to its proportions from the middle, then "
+    "resized (Lanczos)."
 )
 
 

@@ -13,7 +13,7 @@ and predict badly.
     tensorflow  a network as a SavedModel, or a LiteRT file
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -96,7 +96,13 @@ def convert(weights: str | Path, recipe: Recipe, runs_dir: str | Path = "runs") 
     return run
 
 
-def export(source: Run | str | Path, file: str | Path, kind: str, overwrite: bool = False) -> Path:
+def export(
+    source: Run | str | Path,
+    file: str | Path,
+    kind: str,
+    overwrite: bool = False,
+    custom_objects: Mapping[str, object] | None = None,
+) -> Path:
     """Write a network for other software; `save` also says what it takes and gives.
 
     Args:
@@ -109,6 +115,7 @@ def export(source: Run | str | Path, file: str | Path, kind: str, overwrite: boo
             height, width, channels), float32 from 0 to 255, and its logits, a `.keras` file
             with what its model has; both for any number of images where the model takes it.
         overwrite: whether an existing file, or SavedModel, may be replaced.
+        custom_objects: what a `.keras` file is made of beside Keras's own, see `load_model`.
 
     Raises:
         ExchangeError: if the file exists, what writes the kind is not installed, it cannot be
@@ -116,18 +123,25 @@ def export(source: Run | str | Path, file: str | Path, kind: str, overwrite: boo
         ModelError: if there is no such `.keras` file, or it cannot be loaded.
         RunError: if the run has no model, or the file cannot be written.
     """
-    save(source, file, kind, overwrite)
+    save(source, file, kind, overwrite, custom_objects)
     return Path(file)
 
 
 def save(
-    source: Run | str | Path, file: str | Path, kind: str, overwrite: bool = False
+    source: Run | str | Path,
+    file: str | Path,
+    kind: str,
+    overwrite: bool = False,
+    custom_objects: Mapping[str, object] | None = None,
 ) -> Interface:
     """As `export`, but gives what the network that was written takes and gives."""
     file = Path(file)
     _check(source, file, kind, overwrite)
     is_run = isinstance(source, Run)
-    model = load_best_model(source) if is_run else load_model(Path(source))
+    if is_run:
+        model = load_best_model(source)
+    else:
+        model = load_model(Path(source), custom_objects=custom_objects)
     network = describe(model, is_run)
     if kind == "torch":
         state = network_of(source, model).state_dict()
