@@ -1,5 +1,6 @@
 """`kerascnn runs`: what was run."""
 
+import gc
 from pathlib import Path
 
 from kerascnn.cli.options import Json, RunsDir
@@ -11,7 +12,11 @@ def runs(runs_dir: RunsDir = Path("runs"), json: Json = False) -> None:
     from kerascnn.run.find import list_runs
     from kerascnn.show.run_tables import table_runs
 
-    rows = [run.describe() for run in list_runs(runs_dir)]
+    gc.disable()  # of what is read nothing is dropped, and looking for it takes a sixth of the time
+    try:
+        rows = [run.describe() for run in list_runs(runs_dir)]
+    finally:
+        gc.enable()
     if json:
         print_json(rows)
     elif rows:

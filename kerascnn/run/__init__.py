@@ -68,7 +68,9 @@ class Run:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path, self._files = Path(path), {}
+        # The history and the checkpoint that were found to agree.
+        self._agree = None, None
         self.best_path = self.path / "best.keras"
         self.metrics_path = self.path / _METRICS
         self.figures_path = self.path / "figures"
@@ -154,9 +156,11 @@ class Run:
         """All epochs so far; empty before the end of the first."""
         history = self._read_once(_HISTORY, contents.read_history)
         progress = self._read_once(_CHECKPOINT, contents.read_progress)
-        # Killed within an epoch's end, the history may lack the last row.
-        if progress and history.table not in (progress.rows, progress.rows[:-1]):
-            raise self._damaged(_HISTORY, "it is not what the checkpoint says")
+        if progress and not (history is self._agree[0] and progress is self._agree[1]):
+            # Killed within an epoch's end, the history may lack the last row.
+            if history.table not in (progress.rows, progress.rows[:-1]):
+                raise self._damaged(_HISTORY, "it is not what the checkpoint says")
+            self._agree = history, progress
         return history
 
     def write_best(self, save: Callable[[Path], object]) -> None:
@@ -308,7 +312,9 @@ class Run:
 
     def _read(self, name: str, read: Callable[[Path], Content]) -> Content:
         try:
-            return read(self.path / name)
+            if name not in self._files:
+                self._files[name] = self.path / name
+            return read(self._files[name])
         except Exception as error:  # numpy and zipfile raise many kinds
             raise self._damaged(name, error) from None
 

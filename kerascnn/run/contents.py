@@ -68,7 +68,7 @@ def read_history(path: Path) -> History:
     lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != HISTORY_COLUMNS:
         raise ValueError(f"its columns are not {', '.join(HISTORY_COLUMNS)}")
-    rows = [[float(cell) for cell in line] for line in lines]
+    rows = [tuple(map(float, line)) for line in lines]
     if any(len(row) != len(HISTORY_COLUMNS) for row in rows):
         raise ValueError(f"a row of it has not {len(HISTORY_COLUMNS)} numbers")
     columns = zip(*rows, strict=True) if rows else ((),) * len(HISTORY_COLUMNS)

@@ -126,7 +126,8 @@ def find_begun(runs_dir: str | Path, wanted: Recipe) -> Run | None:
 def is_finished(run: Run) -> bool:
     """Whether a run was trained here, to its end, and has the figures of its best model."""
     try:
-        return len(run.read_history()) > 0 and run.status == "finished" and bool(run.read_metrics())
+        finished = run.status == "finished" and len(run.read_history()) > 0
+        return finished and run.read_metrics() is not None
     except RunError:
         return False
 

@@ -109,7 +109,7 @@ class Evidence:
             for name, runs in (others or {}).items()
         }
         self._for_spread, self._spreads = results | also, {}
-        self._layers, self._untrained = {}, {}
+        self._layers, self._untrained, self._values = {}, {}, {}
 
     def runs(self, recipe: str) -> list[Result]:
         """Results of a recipe, one a seed."""
@@ -120,7 +120,10 @@ class Evidence:
         return unanimous({run.seed: answer(run) for run in self.runs(recipe)})
 
     def values(self, recipe: str, quantity: Quantity) -> list[float]:
-        return values_of(self.runs(recipe), quantity)
+        key = recipe, quantity
+        if key not in self._values:
+            self._values[key] = values_of(self.runs(recipe), quantity)
+        return self._values[key]
 
     def mean(self, recipe: str, quantity: Quantity) -> float:
         values = self.values(recipe, quantity)

@@ -64,18 +64,22 @@ class Result:
             return self._value_at_epoch(quantity)
         if quantity.class_name is not None:
             return self.class_accuracies.get(quantity.class_name)
+        return self._of_run[quantity]
+
+    @cached_property
+    def class_accuracies(self) -> dict[str, float]:
+        """Class name to test accuracy, of the classes that have test images."""
+        return {row.name: row.accuracy for row in self.metrics.test.per_class if row.count}
+
+    @cached_property
+    def _of_run(self) -> dict[Quantity, float | None]:
         return {
             BEST_VAL_LOSS: self.metrics.best_val_loss,
             BEST_EPOCH: self.metrics.best_epoch,
             TRAIN_LOSS: self.metrics.train_loss,
             ACCURACY: self.metrics.test.accuracy,
             GAP: self.history.val_loss[-1] - self.history.loss[-1],
-        }[quantity]
-
-    @cached_property
-    def class_accuracies(self) -> dict[str, float]:
-        """Class name to test accuracy, of the classes that have test images."""
-        return {row.name: row.accuracy for row in self.metrics.test.per_class if row.count}
+        }
 
     def _value_at_epoch(self, quantity: Quantity) -> float | None:
         history = self.history
