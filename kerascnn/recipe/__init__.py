@@ -17,6 +17,7 @@ from kerascnn.names import list_recipes, recipes_directory
 from kerascnn.recipe.errors_in_words import explain, written
 from kerascnn.recipe.toml import parse_toml
 from kerascnn.regular_files import RECIPE_BYTES, read_regular
+from kerascnn.zips import quote
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(ge=0, lt=1)]
@@ -354,7 +355,8 @@ def _shipped_path(name: str) -> Path:
 
 def _set_value(content: dict, key: str, value: object) -> None:
     if key not in recipe_keys():
-        raise RecipeError(f"There is no key '{key}' in a recipe.{did_you_mean(key, recipe_keys())}")
+        near = did_you_mean(key, recipe_keys())
+        raise RecipeError(f"There is no key {quote(key)} in a recipe.{near}")
     *sections, name = key.split(".")
     for section in sections:
         content = content[section]
