@@ -43,7 +43,7 @@ from kerascnn.show.words import visible
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from kerascnn.look.subject import Subject
+    from kerascnn.look.subject import ModelUse, Subject
     from kerascnn.records import Record
     from kerascnn.show.style import Figure
 
@@ -300,20 +300,22 @@ def _subject(looked_at: Layer, progress: Progress) -> Subject:
         data_format=looked_at.data_format,
         batch_size=looked_at.batch_size,
     )
-    if not model and use != ModelUse(batch_size=use.batch_size):
-        changed = next(
-            field.name
-            for field in fields(use)
-            if field.name != "batch_size" and getattr(use, field.name) != field.default
-        )
-        name = changed.replace("_", "-").replace("constants", "constant")
-        raise typer.BadParameter(
-            f"--{name} goes with --model; a run's networks take pixels from 0 to 255 and give "
-            "logits"
-        )
+    if not model:
+        _refuse_for_runs(use, ModelUse(batch_size=use.batch_size))
     run = None if model else find_run(looked_at.run or "latest", looked_at.runs_dir)
     images = tuple(looked_at.images or ())
     return Subject(run, model, images, looked_at.data_dir, looked_at.split, use, progress)
+
+
+def _refuse_for_runs(use: ModelUse, plain: ModelUse) -> None:
+    """Refuse what is about a --model where a run is looked at."""
+    for field in fields(use):
+        if getattr(use, field.name) != getattr(plain, field.name):
+            option = field.name.replace("constants", "constant").replace("_", "-")
+            raise typer.BadParameter(
+                f"--{option} goes with --model; a run's networks are known, take pixels from 0 to "
+                "255 and give logits"
+            )
 
 
 def _parse_constants(given: list[str] | None) -> dict[str, float]:

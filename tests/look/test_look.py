@@ -728,6 +728,7 @@ def test_a_run_without_a_model_yet_says_so(run, invoke, refused):
         ["top-activations", "latest", "--model", "a.keras"],
         ["predict", "a.png", "--run", "latest", "--model", "a.keras"],
         ["filters", "--value-range", "0", "1"],
+        ["filters", "--batch-size", "0"],
         ["filters", "--tap", "pool"],
         ["top-activations", "--score", "median"],
         ["explain-filter"],
@@ -738,6 +739,16 @@ def test_wrong_usage_exits_2(run, invoke, arguments):
     status, _, err = invoke(*arguments)
     assert status == 2
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("outputs", "logits"), ("preprocess", "tf"), ("constant", "a=1"), ("output-name", "a")],
+)
+def test_what_is_about_a_model_is_refused_for_a_run_by_its_name(run, invoke, option, value):
+    status, _, err = invoke("filters", f"--{option}", value)
+    assert status == 2
+    assert f"--{option} goes with --model" in err
 
 
 def test_a_model_that_could_run_code_is_not_loaded(pictures, refused, tmp_path):
