@@ -61,11 +61,11 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class LookInterrupted(KeyboardInterrupt):
-    """A look at many images was interrupted, `done` of `total` behind it, by `cause`."""
+    """A look at `total` images was interrupted, by `cause`: `done` are measured, `kept` of them."""
 
-    def __init__(self, done: int, total: int, cause):
+    def __init__(self, done: int, kept: int, total: int, cause):
         super().__init__(f"interrupted after {done:,} of {total:,} pictures")
-        self.done, self.total, self.cause = done, total, cause
+        self.done, self.kept, self.total, self.cause = done, kept, total, cause
 
 
 class Terminated(KeyboardInterrupt):

@@ -105,6 +105,9 @@ def main() -> None:
             sys.stdout.flush()
     except KerascnnError as error:
         sys.exit(fail(error))
+    except MemoryError:
+        what = "There is not enough memory; close other programs, or give a smaller --batch-size."
+        sys.exit(fail(KerascnnError(what)))
     except OSError as error:  # such as a name that is too long to be looked for
         if error.filename is None or error.strerror is None:
             raise

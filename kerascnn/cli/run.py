@@ -132,7 +132,8 @@ def interruptible(how_to_go_on: str = "") -> Iterator[None]:
             what += f": {run.path} holds {run.status}; `kerascnn resume {run.path}` goes on"
         elif isinstance(interrupt, LookInterrupted):
             what += f" after {interrupt.done:,} of {interrupt.total:,} pictures"
-            what += ": what was measured is kept; the same command goes on from there"
+            kept = f"{interrupt.kept:,} are kept, and the same command goes on from there"
+            what += f"; {kept if interrupt.kept else 'nothing is kept'}"
         elif how_to_go_on:
             what += f": {how_to_go_on}"
         remark(f"{what}.", "yellow")

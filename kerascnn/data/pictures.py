@@ -27,6 +27,8 @@ ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
 # Where a TIFF file says how large it is.
 WIDTH, HEIGHT = 256, 257
+# A whole picture has no more; a damaged file may ask for any number.
+LARGEST_BYTES = 2**29
 # Part of the names of what is kept of pictures: another value where they are read in another way.
 READING = "2"
 FITTED = (
@@ -179,6 +181,9 @@ def _opened(path: str | Path) -> Iterator[PIL.Image.Image]:
     except Image.DecompressionBombError:
         limit = Image.MAX_IMAGE_PIXELS
         raise ImageError(f"'{path}' has more than {limit:,} pixels; expected fewer.") from None
+    except MemoryError as error:
+        np.empty(LARGEST_BYTES, "uint8")  # fails, too, where memory is short, not the file damaged
+        raise _unreadable(path, error) from None
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
         raise _unreadable(path, error) from None
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from kerascnn.backend import keep_freed_memory
 from kerascnn.errors import ModelError
-from kerascnn.model.calls import call, is_out_of_memory
-from kerascnn.model.graph import describe_layers
+from kerascnn.model.calls import call, calling, is_out_of_memory
+from kerascnn.model.graph import call_of, describe_layers, graph_of, uses_of
 from kerascnn.model.inputs import DEFAULT_SIDE
-from kerascnn.regular_files import RECORD_BYTES, read_regular
+from kerascnn.regular_files import RECIPE_BYTES, read_regular
 
 # The most images that go through a model at a time, and the most bytes of its layers' outputs.
 MOST_IMAGES = 250
@@ -76,22 +76,47 @@ class Forward:
 def choose_batch_size(model: keras.Model) -> int:
     """How many images may go through a model at a time.
 
-    Keras keeps what every layer gave until the last one has been computed; so much may take
-    `MOST_BYTES`, or a quarter of the memory that is free. At most `MOST_IMAGES`.
+    Keras on torch keeps what every layer gave until the last one has been computed; so much may
+    take `MOST_BYTES`, or a quarter of the memory that is free. What layers need while they compute
+    takes up to as much again. The compilers of the other backends need less. At most `MOST_IMAGES`.
     """
-    of_one = sum(_values_in(shape) for _, shape in describe_layers(model)) * 4
+    of_one = 4 * _values_of_one(model)
     most_bytes = min(MOST_BYTES, FREE_SHARE * _free_bytes())
     return max(1, min(MOST_IMAGES, int(most_bytes / max(of_one, 1))))
 
 
-def _values_in(shape: tuple[int | None, ...]) -> int:
-    return math.prod(DEFAULT_SIDE if size is None else size for size in shape[1:])
+def _values_of_one(model: keras.Model) -> int:
+    """How many numbers all layers give for an image; of any size: one of `DEFAULT_SIDE`."""
+    shapes = [shape for _, shape in describe_layers(model)]
+    if any(None in shape[1:] for shape in shapes):
+        with contextlib.suppress(ModelError), calling():
+            return _count_values(model, [_closed(each.shape) for each in model.inputs])
+    return sum(math.prod(_closed(shape)) for shape in shapes)
+
+
+def _count_values(model: keras.Model, input_shapes: list[tuple[int, ...]]) -> int:
+    """Of one image of some size, through the layers of a model and of those nested in it."""
+    tensors = [use.place.tensor for use in uses_of(model) if not use.place.within]
+    given = input_shapes[0] if len(input_shapes) == 1 else input_shapes
+    shapes = keras.Model(model.inputs, tensors).compute_output_shape(given)
+    by_tensor = {id(tensor): shape for tensor, shape in zip(tensors, shapes, strict=True)}
+    total = sum(math.prod(_closed(shape)) for shape in shapes)
+    for tensor in tensors:
+        call = call_of(tensor)
+        if inner := graph_of(call.operation):
+            total += _count_values(inner, [by_tensor[id(each)] for each in call.inputs])
+    return total
+
+
+def _closed(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape of one image's numbers."""
+    return 1, *(DEFAULT_SIDE if size is None else size for size in shape[1:])
 
 
 def _free_bytes() -> float:
     """The memory that programs can still get; without bound where the system does not say."""
     with contextlib.suppress(OSError, StopIteration):
-        lines = read_regular("/proc/meminfo", RECORD_BYTES).decode().splitlines()
+        lines = read_regular("/proc/meminfo", RECIPE_BYTES).decode().splitlines()
         available = next(line for line in lines if line.startswith("MemAvailable:"))
         return 1024 * float(available.split()[1])
     return math.inf

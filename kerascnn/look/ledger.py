@@ -1,164 +1,274 @@
-"""Numbers of many images, written to disk as they come, so that a long look can go on later."""
+"""Numbers of many images, written to disk as they come, so that a long look can go on later.
+
+Each look has a directory in `looks` of the cache, of 12 bytes an image and filter. A look is written
+once it has taken five seconds; then the oldest others are removed until they are at most 19, of
+4 GiB in all. Files of a finished look are never changed, as other processes may have mapped them.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from kerascnn.data.cache import cache_directory
 from kerascnn.look.scores import SCORES
-from kerascnn.regular_files import RECORD_BYTES, read_regular
+from kerascnn.regular_files import RECORD_BYTES, open_regular, read_regular
 
 # Seconds between two moments from which a look can go on.
 FLUSH_SECONDS = 5.0
-# A look that took less is not kept: it is made again as quickly.
-LONG_SECONDS = 10.0
-# So many looks are kept; the oldest are removed.
-MOST_KEPT = 20
-# Rows of so many bytes in all are read into memory, more are mapped.
-MOST_READ = 2**26
-STATE = "state.json"
+# So many other looks are kept, of so many bytes in all.
+MOST_OTHERS = 19
+MOST_BYTES = 2**32
+# A checksum is reckoned of so many bytes at a time.
+PIECE_BYTES = 2**24
+STATE, LOCK = "state.json", "lock"
+
+
+@dataclass(frozen=True)
+class State:
+    """What the files of a look hold.
+
+    Attributes:
+        next: index of the image that follows those measured.
+        rows, width: number of images that could be read, and of filters.
+        batch_size: images at a time, on which the last bits of the numbers depend.
+        is_finished: whether all images are measured.
+        problems: of each image that could not be read its index and a message.
+        checksums: of the rows of each score.
+    """
+
+    next: int = 0
+    rows: int = 0
+    width: int = 0
+    batch_size: int | None = None
+    is_finished: bool = False
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    checksums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SCORES, 0))
+
+
+class _Part(NamedTuple):
+    """The numbers of a batch."""
+
+    scores: dict[str, np.ndarray]
+    problems: dict[int, str]
+    following: int
 
 
 class Ledger:
-    """A row of float32 an image for each score, in files of a directory.
+    """A row of float32 an image for each score: first in memory, every few seconds put on disk.
 
-    Another process that measures the same keeps its own, which is then thrown away.
+    Where it cannot be written the rows stay in memory, until it can be; where another process is
+    measuring the same, for good.
 
     Args:
         key: names the model, the layer and the images; the same key must mean the same numbers.
-            A ledger of the same key that was not finished is gone on with.
+            A ledger of the same key is gone on with.
+
+    Attributes:
+        batch_size: see `State`; None in a new one.
+        is_finished: see `State`.
     """
 
     def __init__(self, key: str):
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        self._started = self._flushed = time.monotonic()
-        self._temporary: tempfile.TemporaryDirectory | None = None
+        self._directory = cache_directory() / "looks" / digest
+        self._flushed = time.monotonic()
         self._lock: FileLock | None = None
-        self._directory = self._claim(cache_directory() / "looks" / digest)
-        state = self._read_state()
-        self.next: int = state["next"]
-        self.problems: dict[int, str] = {int(at): text for at, text in state["problems"]}
-        self.width: int = state["width"]
-        self._rows, self._spent = state["rows"], state["seconds"]
-        self.is_finished: bool = state["finished"]
-        self._files = {}
+        self._files: dict[str, BinaryIO] = {}
+        self._parts: list[_Part] = []
+        self._state = State()  # of the disk
+        if self._directory.is_dir():
+            self._go_on()
+        self.batch_size, self.is_finished = self._state.batch_size, self._state.is_finished
 
     @property
-    def num_rows(self) -> int:
-        return self._rows
+    def next(self) -> int:
+        """Index of the image that follows those measured."""
+        return self._parts[-1].following if self._parts else self._state.next
+
+    @property
+    def kept(self) -> int:
+        """Index of the image from which another process would go on."""
+        return self._state.next
+
+    @property
+    def problems(self) -> dict[int, str]:
+        """A message for each image, by its index, that could not be read."""
+        problems = dict(self._state.problems)
+        for part in self._parts:
+            problems |= part.problems
+        return problems
 
     def add(self, scores: tuple[np.ndarray, ...], problems: dict[int, str], following: int) -> None:
-        """Write down the numbers of a batch.
+        """Note the numbers of a batch.
 
         Args:
             scores: for each of `SCORES` float32 (num_images, filters).
             problems: a message for each image, by its index, that could not be read.
             following: index of the image that follows the batch.
         """
-        if len(scores[0]):
-            self.width = scores[0].shape[1]
-            for name, rows in zip(SCORES, scores, strict=True):
-                self._file(name).write(np.ascontiguousarray(rows, "float32").tobytes())
-        self._rows += len(scores[0])
-        self.problems |= problems
-        self.next = following
+        self._parts.append(_Part(dict(zip(SCORES, scores, strict=True)), problems, following))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """From here on the look can go on, whatever happens."""
-        for file in self._files.values():
-            file.flush()
-        now = time.monotonic()
-        state = {
-            "next": self.next, "rows": self._rows, "width": self.width,
-            "problems": list(self.problems.items()), "finished": self.is_finished,
-            "seconds": self._spent + now - self._started,
-        }  # fmt: skip
-        written = self._directory / f"{STATE}.new"
-        written.write_text(json.dumps(state))
-        os.replace(written, self._directory / STATE)
-        self._flushed = now
+        """Write down all, if that can be done: from here on the look can go on."""
+        with suppress(OSError, Timeout):
+            if not self._lock and not self._directory.is_dir():
+                _remove_oldest(self._directory.parent)
+                self._claim()
+            if self._lock and (self.next, self.is_finished) != (self.kept, self._state.is_finished):
+                self._write()
+        self._flushed = time.monotonic()
+
+    def finish(self) -> None:
+        """Note that all images are measured; what took so long that some is written, is kept."""
+        self.is_finished = True
+        if self.kept:
+            self.flush()
 
     def read(self) -> dict[str, np.ndarray]:
-        """All rows: for each of `SCORES` float32 (num_images, filters)."""
-        for file in self._files.values():
-            file.flush()
-        shape = self._rows, self.width
-        paths = {name: self._directory / f"{name}.f32" for name in SCORES}
-        if not self._rows:
-            return {name: np.empty(shape, "float32") for name in SCORES}
-        if len(SCORES) * 4 * self._rows * self.width <= MOST_READ:
-            count = self._rows * self.width
-            return {
-                name: np.frombuffer(read_regular(path, MOST_READ), "float32", count).reshape(shape)
-                for name, path in paths.items()
-            }
-        return {name: np.memmap(path, "float32", "r", shape=shape) for name, path in paths.items()}
+        """All rows: for each of `SCORES` float32 (num_images, filters), mapped where on disk."""
+        return {name: self._read_score(name) for name in SCORES}
 
     def close(self, keep: bool) -> None:
         """Let go of the files; what was read stays.
 
         Args:
-            keep: whether another process may need the rows. Those of a short look are removed all
-                the same.
+            keep: whether another process may need the rows.
         """
         for file in self._files.values():
-            file.close()
-        self._files = {}
-        if self._temporary:
-            self._temporary.cleanup()
-            return
-        if not keep or self._spent + time.monotonic() - self._started < LONG_SECONDS:
-            shutil.rmtree(self._directory, ignore_errors=True)
-        else:
-            _remove_oldest(self._directory.parent)
-        self._lock.release()
+            with suppress(OSError):
+                file.close()
+        if self._lock:
+            if not keep:
+                _remove(self._directory)
+            self._lock.release()
 
-    def _claim(self, directory: Path) -> Path:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(f"{directory}.lock", timeout=0)
-            self._lock.acquire()
-            os.utime(directory)
-            return directory
-        except (Timeout, OSError):  # another process has it, or the cache cannot be written
-            self._lock = None
-            self._temporary = tempfile.TemporaryDirectory(prefix="kerascnn-look-")
-            return Path(self._temporary.name)
+    def _go_on(self) -> None:
+        """Take what another process has finished, or left."""
+        with suppress(OSError, Timeout):
+            self._claim()
+        state, files = _open_kept(self._directory)
+        if self._lock or state.is_finished:
+            self._state, self._files = state, files
 
-    def _read_state(self) -> dict:
-        new = {"next": 0, "rows": 0, "width": 0, "problems": [], "seconds": 0, "finished": False}
-        try:
-            state = json.loads(read_regular(self._directory / STATE, RECORD_BYTES))
-            size = 4 * state["rows"] * state["width"]
-            if any((self._directory / f"{name}.f32").stat().st_size < size for name in SCORES):
-                return new
-            return state if state.keys() == new.keys() else new
-        except (OSError, ValueError, KeyError, TypeError):
-            return new
+    def _claim(self) -> None:
+        with _alone(self._directory.parent):
+            self._directory.mkdir(exist_ok=True)
+            lock = _alone(self._directory, seconds=0)
+            lock.acquire()
+            self._lock = lock
 
-    def _file(self, name: str):
-        if name not in self._files:
-            file = (self._directory / f"{name}.f32").open("ab")
-            file.truncate(4 * self._rows * self.width)
-            self._files[name] = file
-        return self._files[name]
+    def _pending(self) -> list[_Part]:
+        # An interruption may have come between the two last lines of `_write`.
+        return [part for part in self._parts if part.following > self._state.next]
+
+    def _write(self) -> None:
+        """May be interrupted anywhere, and is then done again."""
+        if not self._files:
+            self._files = {name: _create(self._directory / name) for name in SCORES}
+        old, parts, checksums = self._state, self._pending(), dict(self._state.checksums)
+        for name, file in self._files.items():
+            file.seek(4 * old.rows * old.width)
+            for part in parts:
+                content = np.ascontiguousarray(part.scores[name], "float32").tobytes()
+                checksums[name] = zlib.crc32(content, checksums[name])
+                file.write(content)
+            file.flush()
+        shapes = [part.scores[SCORES[0]].shape for part in parts]
+        state = State(
+            self.next,
+            old.rows + sum(rows for rows, _ in shapes),
+            max([old.width, *(width for _, width in shapes)]),
+            self.batch_size,
+            self.is_finished,
+            list(self.problems.items()),
+            checksums,
+        )
+        _write_state(self._directory, state)
+        self._state = state
+        self._parts = []
+
+    def _read_score(self, name: str) -> np.ndarray:
+        rows = [part.scores[name] for part in self._pending() if len(part.scores[name])]
+        if self._state.rows:
+            shape = self._state.rows, self._state.width
+            rows.insert(0, np.memmap(self._files[name], "float32", "r", shape=shape))
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _create(path: Path) -> BinaryIO:
+    path.unlink(missing_ok=True)  # damaged, and yet somebody may have it mapped
+    return path.open("x+b")
+
+
+def _write_state(directory: Path, state: State) -> None:
+    text = json.dumps(asdict(state))
+    written = directory / f"{STATE}.new"
+    written.write_text(f"{zlib.crc32(text.encode())} {text}")
+    os.replace(written, directory / STATE)
+
+
+def _open_kept(directory: Path) -> tuple[State, dict[str, BinaryIO]]:
+    """What a directory holds, and its files; nothing if it is not as it was written."""
+    files: dict[str, BinaryIO] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        checksum, _, text = read_regular(directory / STATE, RECORD_BYTES).decode().partition(" ")
+        if int(checksum) == zlib.crc32(text.encode()):
+            state = State(**json.loads(text))
+            size = 4 * state.rows * state.width
+            for name in SCORES:
+                path = directory / name
+                files[name] = open_regular(path, None) if state.is_finished else path.open("r+b")
+            if all(_checksum(files[name], size) == state.checksums[name] for name in SCORES):
+                with suppress(OSError):
+                    os.utime(directory)  # so that it is not among the oldest
+                return state, files
+    for file in files.values():
+        file.close()
+    return State(), {}
+
+
+def _checksum(file: BinaryIO, size: int) -> int | None:
+    """Of the first bytes of a file; None where it has fewer."""
+    checksum = 0
+    while size:
+        content = file.read(min(size, PIECE_BYTES))
+        if not content:
+            return None
+        checksum, size = zlib.crc32(content, checksum), size - len(content)
+    return checksum
+
+
+def _alone(directory: Path, seconds: float = 10) -> FileLock:
+    """The lock of a look, or of all looks for who makes or removes one, waited for so long."""
+    return FileLock(directory / LOCK, timeout=seconds)
 
 
 def _remove_oldest(looks: Path) -> None:
+    looks.mkdir(parents=True, exist_ok=True)
     directories = [path for path in looks.iterdir() if path.is_dir()]
-    for path in sorted(directories, key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(path)
-            Path(f"{path}.lock").unlink(missing_ok=True)
+    kept_bytes = 0
+    for place, path in enumerate(sorted(directories, key=lambda path: -path.stat().st_mtime)):
+        kept_bytes += sum(file.stat().st_size for file in path.iterdir())
+        if place >= MOST_OTHERS or kept_bytes > MOST_BYTES:
+            with suppress(OSError, Timeout), _alone(path, seconds=0):
+                _remove(path)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a look whose lock one has."""
+    with suppress(OSError, Timeout), _alone(directory.parent):
+        shutil.rmtree(directory)

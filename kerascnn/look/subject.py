@@ -324,13 +324,14 @@ class Subject:
         from kerascnn.look.survey import Pass, measure
 
         shown = self.shown
-        digest = self.run.best_digest() if self.run else sha256(self.model_path)
+        digests = [sha256(path) for path in self.use.custom]
+        digests.append(self.run.best_digest() if self.run else sha256(self.model_path))
         asked = Pass(
             self.model,
             shown.images,
             layer,
             self._prepare,
-            f"{digest} {shown.source} {shown.images.shape} {self._preparation}",
+            f"{digests} {shown.source} {shown.images.shape} {self._preparation}",
             self.use.data_format,
             self.use.batch_size,
             keeps=not self.run,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kerascnn.backend import describe_backend
 from kerascnn.data.batches import Images
 from kerascnn.errors import ImageError, LookInterrupted, ModelError
 from kerascnn.look.activations import build_scorer
@@ -56,23 +57,30 @@ def measure(asked: Pass, progress: Progress | None = None) -> Survey:
         LookInterrupted: if the person stops it.
     """
     scorer = build_scorer(asked.model, asked.layer, SCORES, asked.data_format)
-    forward = Forward(scorer, asked.batch_size)
-    ledger = Ledger(f"{asked.key} {asked.layer} {asked.data_format} {keras.backend.backend()}")
+    about = describe_backend()
+    made_by = about["backend"], about["device"], about["versions"]
+    ledger = Ledger(f"{asked.key} {asked.layer} {asked.data_format} {made_by}")
     is_whole = False
     try:
-        _fill(ledger, forward, asked, progress)
+        _fill(ledger, scorer, asked, progress)
         is_whole = True
         survey = _read(ledger, asked)
     except KeyboardInterrupt as interrupt:
         ledger.flush()
-        raise LookInterrupted(ledger.next, len(asked.images), interrupt) from None
+        done, kept, total = ledger.next, ledger.kept, len(asked.images)
+        raise LookInterrupted(done, kept, total, interrupt) from None
     finally:
         ledger.close(keep=asked.keeps or not is_whole)
     return survey
 
 
-def _fill(ledger: Ledger, forward: Forward, asked: Pass, progress: Progress | None) -> None:
+def _fill(ledger: Ledger, scorer: keras.Model, asked: Pass, progress: Progress | None) -> None:
+    if ledger.is_finished:
+        return
+    # Of a look that goes on, the batches are those that it would have had.
+    forward = Forward(scorer, asked.batch_size or ledger.batch_size)
     total, size = len(asked.images), forward.batch_size
+    ledger.batch_size = size
     for batch in asked.images.batches(size, ledger.next):
         scores: tuple[np.ndarray, ...] = (np.empty((0, 0), "float32"),) * len(SCORES)
         if len(batch.indices):
@@ -83,19 +91,19 @@ def _fill(ledger: Ledger, forward: Forward, asked: Pass, progress: Progress | No
         ledger.add(scores, batch.problems, following)
         if progress:
             progress("pictures", ledger.next, total)
-    if not ledger.num_rows:
+    if len(ledger.problems) == total:
         raise ImageError(none_readable(list(ledger.problems.values()), total))
-    ledger.is_finished = True
-    ledger.flush()
+    ledger.finish()
 
 
 def _read(ledger: Ledger, asked: Pass) -> Survey:
     problems, indices = ledger.problems, None
     if problems:
         indices = np.setdiff1d(np.arange(len(asked.images)), list(problems))
+    scores = ledger.read()
     with calling():
         kernels = effective_kernels(asked.model, asked.layer)
     # Of another axis than that of the filters, there are no kernels.
-    if kernels is not None and kernels.shape[-1] != ledger.width:
+    if kernels is not None and kernels.shape[-1] != scores[SCORES[0]].shape[1]:
         kernels = None
-    return Survey(asked.layer, ledger.read(), kernels, indices, tuple(problems.values()))
+    return Survey(asked.layer, scores, kernels, indices, tuple(problems.values()))

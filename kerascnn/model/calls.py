@@ -22,11 +22,15 @@ COLORS = re.compile(r"\x1b\[[0-9;]*m")
 PLACE_IN_CODE = re.compile(r"Detected at node \S+ defined at \(.*?\):\n(?:\s*File \"[^\n]*\n)*")
 # What Keras and TensorFlow say after it: arguments, a whole configuration, a node of a graph.
 AFTERWARDS = re.compile(r"\s*\bArguments received by|\bFull object config: |\s*\[\[\{\{node ")
-# What the backends say where there is no memory: torch on a processor, torch on a GPU, JAX and
-# TensorFlow. Keras gives an error its own text, but keeps these words.
+# What the backends say where there is no memory: torch on a processor, its oneDNN, torch on a GPU,
+# JAX and TensorFlow. Keras gives an error its own text, but keeps these words.
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
+    "bad_alloc",
+    "could not create a primitive",
+    "could not execute a primitive",
+    "could not create a memory",
     "out of memory",
     "resource_exhausted",
     "oom when alloc",
