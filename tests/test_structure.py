@@ -36,7 +36,7 @@ HEAVY = {
 }  # fmt: skip
 # These open files themselves: with checks of their own, or what the package brought or just wrote.
 OPENERS = {
-    "regular_files", "data.pictures", "model.load",
+    "regular_files", "data.pictures",
     "data", "page.render", "study.claims", "study.reproduce",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import re
 import stat
 import warnings
@@ -16,12 +17,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from kerascnn.backend import keep_tensorflow_out
 from kerascnn.errors import ModelError
 from kerascnn.model.calls import in_one_line
 from kerascnn.model.limits import check_config, check_tensors, in_time
+from kerascnn.regular_files import ARRAY_BYTES, open_regular
 from kerascnn.zips import check_sizes, is_plain, most_bytes, quote
 
 if TYPE_CHECKING:
@@ -90,29 +92,32 @@ def load_model(
 
 def _check(path: Path) -> tuple[dict, int]:
     """The configuration of a model and the number of values that its weights hold."""
-    _check_kind(path)
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        _check_members(members, path.stat().st_size)
-        config = json.loads(archive.read(CONFIG))
-        if not isinstance(config, dict):
-            raise ValueError(f"its {CONFIG} holds no JSON object")
-        num_stored = _check_weights(archive.read(WEIGHTS), archive.getinfo(WEIGHTS).compress_size)
+    with open_regular(path, ARRAY_BYTES) as file:
+        _check_kind(file)
+        num_bytes = os.fstat(file.fileno()).st_size
+        with zipfile.ZipFile(file) as archive:
+            return _check_archive(archive, num_bytes)
+
+
+def _check_archive(archive: zipfile.ZipFile, num_bytes: int) -> tuple[dict, int]:
+    members = archive.infolist()
+    _check_members(members, num_bytes)
+    config = json.loads(archive.read(CONFIG))
+    if not isinstance(config, dict):
+        raise ValueError(f"its {CONFIG} holds no JSON object")
+    num_stored = _check_weights(archive.read(WEIGHTS), archive.getinfo(WEIGHTS).compress_size)
     # That of the whole model is not used: it may name a loss of one's own.
     return {key: value for key, value in config.items() if key != "compile_config"}, num_stored
 
 
-def _check_kind(path: Path) -> None:
-    if not path.is_file():
-        raise ValueError("it is not a file")
-    with path.open("rb") as file:
-        start = file.read(8)
+def _check_kind(file: BinaryIO) -> None:
+    start = file.read(8)
     if start == b"\x89HDF\r\n\x1a\n":
         raise ValueError(
             "it is in Keras's old HDF5 format, which can run code; where you trust it, load it "
             "with Keras and save it as .keras"
         )
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(file):
         raise ValueError("it is damaged, or not what `model.save` writes")
 
 
@@ -244,6 +249,8 @@ def _build_empty(
 def _why_not(error: Exception) -> str:
     """The reason in one line, without Keras's advice to load what is not safe."""
     text = in_one_line(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}."
     if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError) and error.args:
         text = f"it is damaged: {text}"
     if isinstance(error, RecursionError):
