@@ -2,7 +2,8 @@
 
 Each look has a directory in `looks` of the cache, of 12 bytes an image and filter. A look is
 written once it has taken five seconds; then the oldest others are removed until they are at most
-19, of 4 GiB in all. Files of a finished look are never changed, as other processes may have mapped them.
+19, of 4 GiB in all. Files of a finished look are never changed, as other processes may have mapped
+them.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_a_device_is_refused_and_not_read():
     Path("zero.keras").symlink_to("/dev/zero")
     os.mkfifo("pipe.keras")
     for name in ("zero.keras", "pipe.keras"):
-        with pytest.raises(ModelError, match="it is a (named pipe|directory|device), not a file"):
+        with pytest.raises(ModelError, match=r"it is a (named pipe|directory|device), not a file"):
             load_model(Path(name))
 
 

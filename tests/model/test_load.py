@@ -351,7 +351,7 @@ def test_a_file_that_is_not_there_is_named():
 
 def test_a_fifo_is_refused_and_not_waited_for():
     os.mkfifo("pipe.keras")
-    with pytest.raises(ModelError, match="it is a (named pipe|directory|device), not a file"):
+    with pytest.raises(ModelError, match=r"it is a (named pipe|directory|device), not a file"):
         load_model(Path("pipe.keras"))
 
 
