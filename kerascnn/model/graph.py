@@ -283,8 +283,11 @@ def _compose(place: Place) -> keras.KerasTensor:
     """The same numbers as an output of the outermost model.
 
     A nested model is not called again, which its layers would remember. A new sub-model of it, with
-    the same layers, is called as it was.
+    the same layers, is called as it was. What a nested model takes is what was given to it: a model
+    that gave its own input back would make Keras forget where that comes from.
     """
+    while outside := _outside(place):
+        place = outside
     tensor = place.tensor
     for output in reversed(place.within):
         call = call_of(output)
@@ -348,8 +351,7 @@ def _look_through(place: Place) -> Place:
     What is given to a nested model as an array stays at the model's input.
     """
     while True:
-        outside = _outside(place) if place.within else None
-        if outside:
+        if outside := _outside(place):
             place = outside
             continue
         call = call_of(place.tensor)
@@ -361,7 +363,9 @@ def _look_through(place: Place) -> Place:
 
 
 def _outside(place: Place) -> Place | None:
-    """Of a nested model's input, what the model was called with."""
+    """Of a nested model's input, what the model was called with; None for all else."""
+    if not place.within:
+        return None
     call = call_of(place.within[-1])
     graph = graph_of(call.operation)
     number = next((n for n, each in enumerate(graph.inputs) if each is place.tensor), None)

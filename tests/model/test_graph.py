@@ -177,6 +177,20 @@ def test_a_loaded_model_with_operations_of_any_name_is_cut(tmp_path):
         next(filter_scores(model, np.moveaxis(IMAGES, -1, 1), name, ("mean", "max", "l2")))
 
 
+@pytest.mark.parametrize("sequential", [True, False])
+def test_the_input_of_a_nested_model_is_what_was_given_and_the_model_stays_whole(sequential):
+    steps = [keras.Input((None, None, 4), name="in"), layers.Conv2D(2, 3, padding="same")]
+    head = keras.Sequential(steps, name="head")
+    head = head if sequential else keras.Model(head.inputs, head.outputs, name="head")
+    image = keras.Input((8, 8, 3))
+    levels = [layers.Conv2D(4, 3, name="level")(image), layers.Conv2D(4, 3, strides=2)(image)]
+    model = keras.Model(image, [head(level) for level in levels])
+    assert find_output(model, "head:1/in") is levels[0]
+    given, expected = (truncate(model, name)(IMAGES[:, :8, :8]) for name in ("head:1/in", "level"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(given), ops.convert_to_numpy(expected))
+    keras.Model(model.inputs, model.outputs)
+
+
 def test_models_that_compute_what_their_graph_does_not_say_are_refused():
     class Own(keras.Model):
         def call(self, inputs, training=None):
