@@ -45,7 +45,10 @@ def picture_input(model: keras.Model, constants: Mapping[str, float] | None = No
     """
     inputs = list(getattr(model, "inputs", None) or ())
     if not inputs:
-        raise ModelError("The model has no inputs: it is not built, so it cannot be looked into.")
+        raise ModelError(
+            "The model has no inputs: it is not built, or of a class with a `call` of its own. It "
+            "must be functional, or a built Sequential, to be looked into."
+        )
     constants = constants or {}
     names = [each.name for each in inputs]
     if unknown := [name for name in constants if name not in names]:
