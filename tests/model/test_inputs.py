@@ -53,3 +53,14 @@ def test_an_input_that_takes_no_pictures_is_refused(shape, words):
     image = keras.Input(shape)
     with pytest.raises(ModelError, match=words):
         picture_input(keras.Model(image, layers.Identity()(image)))
+
+
+def test_a_model_with_a_call_of_its_own_is_refused_in_true_words():
+    class Own(keras.Model):
+        def call(self, images):
+            return images
+
+    model = Own()
+    model(keras.ops.zeros((1, 8, 8, 3)))
+    with pytest.raises(ModelError, match="a class with a `call` of its own"):
+        picture_input(model)
