@@ -175,11 +175,13 @@ class MapScore(layers.Layer):
         self.score = score
 
     def call(self, maps):
+        # In two steps: TensorFlow adds one number after the other, which of 50,000 pixels leaves
+        # an error of 4e-4.
         if self.score == "mean":
-            return ops.mean(maps, axis=(1, 2))
+            return ops.mean(ops.mean(maps, axis=2), axis=1)
         if self.score == "max":
             return ops.max(maps, axis=(1, 2))
-        return ops.sqrt(ops.sum(ops.square(maps), axis=(1, 2)))
+        return ops.sqrt(ops.sum(ops.sum(ops.square(maps), axis=2), axis=1))
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], input_shape[3]

@@ -284,3 +284,14 @@ def test_effective_kernels_carry_the_sign_of_batch_normalization(cnn):
     assert (scale < 0).any()
     np.testing.assert_allclose(effective_kernels(cnn, "relu1"), expected, rtol=1e-5)
     assert effective_kernels(cnn, "fc1") is None
+
+
+def test_scores_of_large_maps_are_those_of_sums_in_float64_on_every_backend():
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3)).astype("float32")
+    images[1] = 200.1
+    image = keras.Input((224, 224, 3))
+    model = keras.Model(image, layers.Dropout(0.5, name="same")(image))
+    (answers,) = filter_scores(model, images, "same", ("mean", "l2"))
+    exact = images.astype("float64")
+    np.testing.assert_allclose(answers[0], exact.mean((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(answers[1], np.sqrt((exact**2).sum((1, 2))), rtol=1e-5)
