@@ -238,12 +238,13 @@ class Subject:
             return RUN_LAYERS[tap or "relu"]
         from kerascnn.model.taps import find_tap
 
+        picture = self.picture_input.place if len(self.model.inputs or ()) > 1 else None
         try:
-            found = find_tap(self.model, tap or "relu")
+            found = find_tap(self.model, tap or "relu", picture)
         except ModelError:
             if tap:
                 raise
-            found = find_tap(self.model, "conv")
+            found = find_tap(self.model, "conv", picture)
         self.remarks.append(f"Layer: {found} (--layer names another).")
         return found
 

@@ -45,7 +45,7 @@ class Filters:
     axis: int
 
 
-def find_tap(model: keras.Model, tap: str = "relu") -> str:
+def find_tap(model: keras.Model, tap: str = "relu", picture: int | None = None) -> str:
     """Name of the first convolution, or of its batch normalization or ReLU, nested or not.
 
     The first convolution is the one with the fewest layers before it, along the longest way from
@@ -55,6 +55,8 @@ def find_tap(model: keras.Model, tap: str = "relu") -> str:
         model: functional or Sequential, built.
         tap: `conv`; `bn`, the batch normalization that follows it; or `relu`, the activation that
             follows it, which is the convolution itself where it has its own.
+        picture: which of the model's inputs, from 0, takes the pictures, so that only what is
+            computed from it counts; None for all of them.
 
     Returns:
         The name, as `truncate` takes it.
@@ -64,6 +66,8 @@ def find_tap(model: keras.Model, tap: str = "relu") -> str:
     """
     names = {use.place.key: use.name for use in uses_of(model)}
     places = _in_order_of_data(model)
+    if picture is not None:
+        places = _computed_from(model.inputs[picture], places)
     first = next((place for place, _ in places if _is_convolution(place)), None)
     if first is None:
         raise ModelError(
@@ -119,6 +123,18 @@ def _in_order_of_data(model: keras.Model) -> list[tuple[Place, list[Place]]]:
     for place, before in found:
         depth[place.key] = 1 + max((depth[each.key] for each in before), default=0)
     return sorted(found, key=lambda each: depth[each[0].key])
+
+
+def _computed_from(
+    image: keras.KerasTensor, places: list[tuple[Place, list[Place]]]
+) -> list[tuple[Place, list[Place]]]:
+    """Those of some places, each after what it needs, that are computed from a tensor."""
+    reached, found = {Place(image).key}, []
+    for place, before in places:
+        if any(each.key in reached for each in before):
+            reached.add(place.key)
+            found.append((place, before))
+    return found
 
 
 def _is_convolution(place: Place) -> bool:

@@ -11,7 +11,7 @@ from made.tried import EXAMPLES
 SMALL = (
     "mnist_convnet",
     "mlp_mixer",
-    "siamese_contrastive",
+    "siamese_stock",
     "metric_learning",
     "lambda_of_no_name",
     "own_layers_without_code",

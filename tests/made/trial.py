@@ -210,6 +210,8 @@ def _recount(tried: Tried, file: Path, images: np.ndarray, look: Look, outcome: 
         for score, by_images in _scores(expected).items():
             outcome.compare(f"{name}: {score}", look.surveys[name][score], by_images)
             if name == outcome.layers[0]:
+                if not np.ptp(by_images, axis=0).any():
+                    raise AssertionError(f"{name} gives the same {score} for all pictures")
                 best = -np.sort(-by_images, axis=0)[:K].T
                 outcome.compare(f"{name}: top by {score}", look.tops[score], best)
     expected = _probabilities(model.predict(inputs, verbose=0), tried.answers)

@@ -207,3 +207,13 @@ WITHOUT = {
 def test_where_filters_are_mixed_there_are_no_kernels(case):
     model = model_of(*WITHOUT[case])
     assert effective_kernels(model, model.operations[-1].name) is None
+
+
+def test_of_a_shared_network_the_use_that_sees_the_pictures_is_taken():
+    image = keras.Input((12, 10, 3))
+    x = layers.Conv2D(2, 3, name="conv")(image)
+    shared = keras.Model(image, layers.ReLU(name="relu")(x), name="shared")
+    one, other = keras.Input((12, 10, 3)), keras.Input((12, 10, 3))
+    model = keras.Model([one, other], shared(one) - shared(other))
+    assert find_tap(model) == find_tap(model, picture=0) == "shared:1/relu"
+    assert find_tap(model, picture=1) == "shared:2/relu"
