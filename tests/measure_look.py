@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-LAYER, BATCH_SIZE, DISTINCT = "second", 250, 1000
+LAYER, BATCH_SIZE, DISTINCT = "second", 64, 1000
 
 
 def bare(model_path: str, folder: str) -> None:
@@ -88,7 +88,12 @@ def write_model(path: Path) -> None:
     ]).save(path)  # fmt: skip
 
 
-def run(arguments: list[str], environment: dict[str, str]) -> tuple[float, float]:
+def command(model: Path, folder: Path) -> list[str | Path]:
+    return ["-m", "kerascnn", "top-activations", "--model", model, "--layer", LAYER, "--images",
+            folder, "--batch-size", BATCH_SIZE, "--json", "--output", f"{folder}.png"]  # fmt: skip
+
+
+def run(arguments: list[str | Path], environment: dict[str, str]) -> tuple[float, float]:
     """Seconds and peak memory in MiB of a process."""
     started = time.monotonic()
     command = [sys.executable, *map(str, arguments)]
@@ -113,9 +118,7 @@ def measure(few: int, many: int, rounds: int) -> dict[str, float]:
             environment = os.environ | {"KERASCNN_CACHE_DIR": f"{root}/cache{number}"}
             seconds, peaks = {}, {}
             for count in (few, many):
-                look = ["-m", "kerascnn", "top-activations", "--model", model, "--layer", LAYER,
-                        "--images", root / str(count), "--batch-size", BATCH_SIZE,
-                        "--json", "--output", root / "figure.png"]  # fmt: skip
+                look = command(model, root / str(count))
                 seconds["look", count], peaks[count] = run(look, environment)
                 script = [__file__, "--bare", model, root / str(count)]
                 seconds["bare", count], _ = run(script, environment)

@@ -105,7 +105,11 @@ def main() -> None:
             sys.stdout.flush()
     except KerascnnError as error:
         sys.exit(fail(error))
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        from kerascnn.model.calls import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
         what = "There is not enough memory; close other programs, or give a smaller --batch-size."
         sys.exit(fail(KerascnnError(what)))
     except OSError as error:  # such as a name that is too long to be looked for

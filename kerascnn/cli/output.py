@@ -16,7 +16,7 @@ from rich.text import Text
 
 from kerascnn.backend import describe_backend
 from kerascnn.errors import RunError
-from kerascnn.show.words import visible
+from kerascnn.show.words import time_in_words, visible
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -118,7 +118,9 @@ def show_work_progress() -> Iterator[Callable[[str, int, int], None]]:
         now = time.monotonic()
         count, since = first.setdefault(what, (done, now))
         speed = (done - count) / (now - since) if now > since else 0.0
-        text = f"{done:,}/{total:,} {what}, {speed:,.0f}/s"
+        text = f"{done:,}/{total:,} {what}"
+        if speed:
+            text += f", {speed:,.0f}/s" if speed >= 10 else f", {speed:.1f}/s"
         if err.is_terminal and now - started > 1:
             progress.start()
             if what not in bars:
@@ -126,8 +128,9 @@ def show_work_progress() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(bars[what], completed=done, total=total, count=text)
         elif not err.is_terminal and now - said > SECONDS_BETWEEN_LINES:
             said = now
-            left = (total - done) / speed if speed else 0
-            remark(f"{text}, about {left / 60:.0f} minutes left")
+            if speed:
+                text += f", about {time_in_words((total - done) / speed)} left"
+            remark(text)
 
     progress = Progress(
         BarColumn(bar_width=24),

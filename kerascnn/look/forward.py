@@ -13,8 +13,9 @@ from kerascnn.model.graph import call_of, describe_layers, graph_of, uses_of
 from kerascnn.model.inputs import DEFAULT_SIDE
 from kerascnn.regular_files import RECIPE_BYTES, read_regular
 
-# The most images that go through a model at a time, and the most bytes of its layers' outputs.
-MOST_IMAGES = 250
+# The most images that go through a model at a time, and the most bytes of its layers' outputs. What
+# is freed of larger batches comes to lie so scattered that memory grows by half within a minute.
+MOST_IMAGES = 64
 MOST_BYTES = 2**30
 # Of the memory that is free, no more than this share is used for them.
 FREE_SHARE = 0.25

@@ -1,9 +1,8 @@
 """Numbers of many images, written to disk as they come, so that a long look can go on later.
 
-Each look has a directory in `looks` of the cache, of 12 bytes an image and filter. A look is
-written once it has taken five seconds; then the oldest others are removed until they are at most
-19, of 4 GiB in all. Files of a finished look are never changed, as other processes may have mapped
-them.
+Each look has a directory in `looks` of the cache, of 12 bytes an image and filter. A look that has
+taken five seconds is written, and then the oldest others are removed until they are at most 19, of
+4 GiB in all. Files of a finished look are never changed, as other processes may have mapped them.
 """
 
 from __future__ import annotations
@@ -161,9 +160,7 @@ class Ledger:
         """Take what another process has finished, or left."""
         with suppress(OSError, Timeout):
             self._claim()
-        state, files = _open_kept(self._directory)
-        if self._lock or state.is_finished:
-            self._state, self._files = state, files
+        self._state, self._files = _open_kept(self._directory, self._lock is not None)
 
     def _claim(self) -> None:
         with _alone(self._directory.parent):
@@ -222,13 +219,17 @@ def _write_state(directory: Path, state: State) -> None:
     os.replace(written, directory / STATE)
 
 
-def _open_kept(directory: Path) -> tuple[State, dict[str, BinaryIO]]:
-    """What a directory holds, and its files; nothing if it is not as it was written."""
+def _open_kept(directory: Path, locked: bool) -> tuple[State, dict[str, BinaryIO]]:
+    """What a directory holds, and its files; nothing if it is not as it was written.
+
+    What is not finished is for the process alone that has locked it.
+    """
     files: dict[str, BinaryIO] = {}
     with suppress(OSError, ValueError, KeyError, TypeError):
         checksum, _, text = read_regular(directory / STATE, RECORD_BYTES).decode().partition(" ")
-        if int(checksum) == zlib.crc32(text.encode()):
-            state = State(**json.loads(text))
+        state = State(**json.loads(text))
+        is_whole = int(checksum) == zlib.crc32(text.encode())
+        if is_whole and (locked or state.is_finished):
             size = 4 * state.rows * state.width
             for name in SCORES:
                 path = directory / name

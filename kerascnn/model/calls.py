@@ -27,6 +27,7 @@ AFTERWARDS = re.compile(r"\s*\bArguments received by|\bFull object config: |\s*\
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
+    "can't start new thread",
     "bad_alloc",
     "could not create a primitive",
     "could not execute a primitive",

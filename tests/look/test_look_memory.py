@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import keras
+import measure_look
 import numpy as np
 import pytest
 from keras import layers
@@ -65,6 +66,17 @@ def test_a_hundred_thousand_images_take_no_more_memory_than_a_thousand():
     assert int(few_index) < 1000 < int(many_index)
     # All images together are 293 MiB, all maps 12 GiB.
     assert float(many) - float(few) < 150
+
+
+def test_a_look_at_ten_thousand_pictures_takes_no_more_memory_than_at_two_thousand(tmp_path):
+    measure_look.write_model(tmp_path / "model.keras")
+    peaks = []
+    for count in (2000, 10_000):
+        measure_look.write_pictures(tmp_path / str(count), count)
+        look = measure_look.command(tmp_path / "model.keras", tmp_path / str(count))
+        peaks.append(measure_look.run(look, os.environ | {"KERASCNN_CACHE_DIR": str(tmp_path)})[1])
+    # The pictures are 117 MiB, the maps of the smaller layer 2 GiB.
+    assert peaks[1] <= 1.2 * peaks[0]
 
 
 @pytest.fixture(scope="module")
