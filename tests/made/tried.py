@@ -103,7 +103,7 @@ def _application(name: str) -> Tried:
         return getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3))
 
     is_nasnet = name.startswith("NASNet")
-    not_on = {"torch": "Keras does not build NASNet on torch"} if is_nasnet else {}
+    not_on = {"torch": "Keras has no NASNet on torch yet"} if is_nasnet else {}
     return Tried(build, "softmax", not_on=not_on)
 
 
