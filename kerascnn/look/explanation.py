@@ -6,6 +6,7 @@ Scores are float (num_images,), a filter's mean activation for each image.
 import math
 import zlib
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 import scipy
@@ -66,12 +67,13 @@ def image_properties(images: Images, indices: np.ndarray | None = None) -> dict[
 
 def _measure_properties(images: Images, indices: np.ndarray | None) -> dict[str, np.ndarray]:
     parts = []
-    for batch in images.batches(BATCH_SIZE):
-        measured = np.ones(len(batch.indices), bool)
-        if indices is not None:
-            measured = np.isin(batch.indices, indices)
-        if measured.any():
-            parts.append(_properties_of(batch.images[measured]))
+    with closing(images.batches(BATCH_SIZE)) as batches:
+        for batch in batches:
+            measured = np.ones(len(batch.indices), bool)
+            if indices is not None:
+                measured = np.isin(batch.indices, indices)
+            if measured.any():
+                parts.append(_properties_of(batch.images[measured]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -186,14 +187,15 @@ class Subject:
         if not self.is_classifier:
             raise ModelError(self._classifier.why_none)
         images, done = self.shown.images, 0
-        for batch in images.batches(self._classifier.batch_size):
-            self._unread |= batch.problems
-            done += len(batch.indices) + len(batch.problems)
-            if len(batch.indices):
-                values = self._classifier.answer_to(batch.images, self._reading)
-                yield batch.indices.tolist(), batch.images, values
-            if self._progress:
-                self._progress("pictures", done, len(images))
+        with closing(images.batches(self._classifier.batch_size)) as batches:
+            for batch in batches:
+                self._unread |= batch.problems
+                done += len(batch.indices) + len(batch.problems)
+                if len(batch.indices):
+                    values = self._classifier.answer_to(batch.images, self._reading)
+                    yield batch.indices.tolist(), batch.images, values
+                if self._progress:
+                    self._progress("pictures", done, len(images))
 
     def describe_prediction(self, index: int) -> tuple[str | None, float | None]:
         """Name and probability of the class that an image is taken for, where there is one."""

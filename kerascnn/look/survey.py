@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import keras
@@ -81,16 +82,17 @@ def _fill(ledger: Ledger, scorer: keras.Model, asked: Pass, progress: Progress |
     forward = Forward(scorer, asked.batch_size or ledger.batch_size)
     total, size = len(asked.images), forward.batch_size
     ledger.batch_size = size
-    for batch in asked.images.batches(size, ledger.next):
-        scores: tuple[np.ndarray, ...] = (np.empty((0, 0), "float32"),) * len(SCORES)
-        if len(batch.indices):
-            scores = tuple(forward(asked.prepare(batch.images)))
-        if not all(np.isfinite(values).all() for values in scores):
-            raise ModelError(f"Layer '{asked.layer}' gives numbers that are not finite.")
-        following = min(ledger.next + size, total)
-        ledger.add(scores, batch.problems, following)
-        if progress:
-            progress("pictures", ledger.next, total)
+    with closing(asked.images.batches(size, ledger.next)) as batches:
+        for batch in batches:
+            scores: tuple[np.ndarray, ...] = (np.empty((0, 0), "float32"),) * len(SCORES)
+            if len(batch.indices):
+                scores = tuple(forward(asked.prepare(batch.images)))
+            if not all(np.isfinite(values).all() for values in scores):
+                raise ModelError(f"Layer '{asked.layer}' gives numbers that are not finite.")
+            following = min(ledger.next + size, total)
+            ledger.add(scores, batch.problems, following)
+            if progress:
+                progress("pictures", ledger.next, total)
     if len(ledger.problems) == total:
         raise ImageError(none_readable(list(ledger.problems.values()), total))
     ledger.finish()
