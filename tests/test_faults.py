@@ -200,7 +200,7 @@ def call(*arguments, shell=None, **environment):
         ["evaluate"],
         ["top-activations", "--filter", "1"],
         ["augmentations", "--dataset", "shapes"],
-        ["bench", "--steps", "1"],
+        ["bench", "--steps", "2"],
     ],
     ids=lambda command: command[0],
 )

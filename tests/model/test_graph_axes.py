@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kerascnn.data.batches import ImageArray
 from kerascnn.errors import ModelError
-from kerascnn.look.activations import feature_maps, filter_scores, measure, top_activations
+from kerascnn.look.activations import feature_maps, filter_scores, top_activations
+from kerascnn.look.survey import Pass, measure
 from kerascnn.model.axes import filters_axis, to_channels_last
 
 IMAGES = np.random.default_rng(0).random((2, 6, 8, 3), "float32")
@@ -131,10 +133,13 @@ def test_the_data_format_that_is_said_goes_before():
     model = keras.Model(image, layers.Reshape((8, 6, 4), name="odd")(conv_first(image)))
     maps = feature_maps(model, IMAGES, "odd", data_format="channels_first")
     assert maps.shape == (2, 6, 4, 8)
-    assert measure(model, [IMAGES], "odd", "channels_last").scores["mean"].shape == (2, 4)
+    (scores,) = filter_scores(model, IMAGES, "odd", data_format="channels_last")
+    assert scores[0].shape == (2, 4)
     assert top_activations(model, IMAGES, "odd", 1, data_format="channels_first").k == 1
     # The kernels of four filters are no kernels of eight columns.
-    assert measure(model, [IMAGES], "conv", "channels_last").kernels is None
+    pixels = ImageArray((255 * IMAGES).astype("uint8"))
+    asked = Pass(model, pixels, "conv", lambda images: [images], "odd", "channels_last")
+    assert measure(asked).kernels is None
 
 
 def test_pictures_with_their_channels_first_are_known_by_their_shape():
