@@ -194,7 +194,7 @@ def _kernel(operation: keras.Operation) -> np.ndarray | None:
     if not is_stock(operation) or not own_step.__module__.startswith("keras."):
         return None
     if "Conv2D" in names:
-        return ops.convert_to_numpy(operation.kernel)
+        return _as_float32(operation.kernel)
     is_separable = "SeparableConv2D" in names
     if not is_separable and "DepthwiseConv2D" not in names:
         return None
@@ -204,12 +204,17 @@ def _kernel(operation: keras.Operation) -> np.ndarray | None:
         return None
     # Filters of the depthwise step: those of the first channel, of the second, and so on.
     steps = channels * multiplier
-    pointwise = ops.convert_to_numpy(operation.pointwise_kernel) if is_separable else np.eye(steps)
+    pointwise = _as_float32(operation.pointwise_kernel) if is_separable else np.eye(steps)
     pointwise = pointwise.reshape(channels, multiplier, -1)
-    return np.einsum("hwcm,cmf->hwcf", ops.convert_to_numpy(kernel), pointwise)
+    return np.einsum("hwcm,cmf->hwcf", _as_float32(kernel), pointwise)
+
+
+def _as_float32(variable: keras.Variable) -> np.ndarray:
+    # numpy has no sums of bfloat16.
+    return np.asarray(ops.convert_to_numpy(variable), "float32")
 
 
 def _scale_of(layer: layers.BatchNormalization) -> np.ndarray:
-    variance = ops.convert_to_numpy(layer.moving_variance)
-    gamma = ops.convert_to_numpy(layer.gamma) if layer.scale else 1.0
+    variance = _as_float32(layer.moving_variance)
+    gamma = _as_float32(layer.gamma) if layer.scale else 1.0
     return gamma / np.sqrt(variance + layer.epsilon)

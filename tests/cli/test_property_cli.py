@@ -181,6 +181,7 @@ REMARK = re.compile(
     r"|.+ on .+, \d+ epochs?, into |\d+ runs?: \d+ there, |There is no run in "
     r"|CIFAR-10 is prepared |`kerascnn audit .+` says which|Pictures of another size "
     r"|Layer: |The model's outputs |The model has several outputs|The model takes pictures of any "
+    r"|The figure shows the first "
 )
 VERDICTS = st.sampled_from(["holds", "not", "x", "", "the study contradicts itself"])
 FILTERS = st.sampled_from(["1", "2", "all", "1,2", "0", "x", "1,1", ",", "-1", "9"])

@@ -217,3 +217,14 @@ def test_of_a_shared_network_the_use_that_sees_the_pictures_is_taken():
     model = keras.Model([one, other], shared(one) - shared(other))
     assert find_tap(model) == find_tap(model, picture=0) == "shared:1/relu"
     assert find_tap(model, picture=1) == "shared:2/relu"
+
+
+@pytest.mark.parametrize("build", [layers.SeparableConv2D, layers.DepthwiseConv2D, layers.Conv2D])
+def test_kernels_of_bfloat16_are_given_in_float32(build):
+    options = {"kernel_size": 3, "dtype": "bfloat16", "name": "conv"}
+    layer = build(**options) if build is layers.DepthwiseConv2D else build(4, **options)
+    image = keras.Input((6, 8, 3))
+    model = keras.Model(image, layers.BatchNormalization(name="bn", dtype="bfloat16")(layer(image)))
+    kernels = effective_kernels(model, "bn")
+    assert kernels.dtype == np.float32
+    assert np.isfinite(kernels).all()
