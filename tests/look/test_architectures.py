@@ -8,15 +8,7 @@ import pytest
 from made.trial import try_model
 from made.tried import EXAMPLES
 
-SMALL = (
-    "mnist_convnet",
-    "mlp_mixer",
-    "siamese_stock",
-    "metric_learning",
-    "lambda_of_no_name",
-    "own_layers_without_code",
-    "gan_generator",
-)
+SMALL = ("mnist_convnet", "siamese_stock", "lambda_of_no_name")
 
 
 @pytest.mark.parametrize("name", SMALL)
