@@ -40,7 +40,7 @@ def bare(model_path: str, folder: str) -> None:
     maps = model.get_layer(LAYER).output
     scores = [ops.mean(maps, (1, 2)), ops.max(maps, (1, 2))]
     scores.append(ops.sqrt(ops.sum(ops.square(maps), (1, 2))))
-    model = keras.Model(model.inputs, scores)
+    model = keras.Model(model.inputs[0], scores)
     paths, waiting, found = sorted(entry.path for entry in os.scandir(folder)), deque(), []
 
     def predict_next():
