@@ -37,7 +37,7 @@ class Row:
 
 
 def main() -> int:
-    from made.tried import APPLICATIONS, EXAMPLES, TOO_LARGE
+    from made.tried import APPLICATIONS, EXAMPLES
 
     groups = {"examples": EXAMPLES, "applications": APPLICATIONS}
     known = EXAMPLES | APPLICATIONS
@@ -52,9 +52,6 @@ def main() -> int:
         row = _try(name, known[name])
         print(row.text, flush=True)
         wrong += [] if row.is_right else [name]
-    if "applications" in asked:
-        for name, parameters in TOO_LARGE.items():
-            print(f"{name:34} not tried: it has {parameters} parameters")
     print(f"{len(names) - len(wrong)} of {len(names)} as they should be")
     if wrong:
         print(f"Not so: {', '.join(wrong)}")

@@ -9,7 +9,6 @@ from made import architectures, special_models, transformers
 
 # Side of the pictures of an application: the least that it takes, at least 64.
 SIDES = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
-TOO_LARGE = {"ConvNeXtLarge": "198 million", "ConvNeXtXLarge": "350 million"}
 
 
 @dataclass(frozen=True)
@@ -110,5 +109,5 @@ def _application(name: str) -> Tried:
 APPLICATIONS = {
     name: _application(name)
     for name in sorted(vars(keras.applications))
-    if name[0].isupper() and name not in TOO_LARGE
+    if name[0].isupper()
 }
