@@ -107,7 +107,5 @@ def _application(name: str) -> Tried:
 
 
 APPLICATIONS = {
-    name: _application(name)
-    for name in sorted(vars(keras.applications))
-    if name[0].isupper()
+    name: _application(name) for name in sorted(vars(keras.applications)) if name[0].isupper()
 }
