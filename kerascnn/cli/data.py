@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kerascnn.cli.options import DataDir, Json
-from kerascnn.cli.output import out, print_json, remark, show_data_progress
+from kerascnn.cli.output import out, print_json, remark, show_progress
 
 app = typer.Typer(help="Show or prepare data sets.", no_args_is_help=True)
 
@@ -46,6 +46,6 @@ def prepare(
     if is_prepared(data_dir):
         remark(f"CIFAR-10 is prepared already in {resolve_data_dir(data_dir)}.")
         return
-    with show_data_progress() as progress:
+    with show_progress() as progress:
         made = prepare(data_dir, archive, progress)
     remark(f"CIFAR-10 is prepared in {made}.")

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kerascnn.backend import require_backend
 from kerascnn.cli.options import DataDir, Json, RunName, RunsDir
-from kerascnn.cli.output import out, print_json, remark_problems, show_data_progress
+from kerascnn.cli.output import out, print_json, remark_problems, show_progress
 
 if TYPE_CHECKING:
     from kerascnn.data import Dataset
@@ -87,7 +87,7 @@ def load_with_progress(name: str, data_dir: Path | None) -> Dataset:
     """Load a data set with a bar while it is decoded for the first time; name unusable files."""
     from kerascnn.data import load_dataset
 
-    with show_data_progress() as progress:
+    with show_progress() as progress:
         dataset = load_dataset(name, data_dir, progress)
     remark_problems(dataset.problems)
     return dataset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -34,21 +34,21 @@ from kerascnn.cli.output import (
     remark,
     remark_problems,
     save_figure,
-    show_work_progress,
+    show_progress,
 )
 from kerascnn.cli.run import interruptible
 from kerascnn.errors import SelectionError
+from kerascnn.model.inputs import WHOLE_RANGE
 from kerascnn.show.words import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from kerascnn.data.cifar10 import Progress
     from kerascnn.look.subject import ModelUse, Subject
     from kerascnn.records import Record
     from kerascnn.show.style import Figure
 
-WHOLE_RANGE = (0.0, 255.0)
-Progress = Callable[[str, int, int], None]
 
 Output = Annotated[
     Path | None,
@@ -261,7 +261,7 @@ def predict(
         preprocess=preprocess, constant=constant, outputs=outputs, output_name=output_name,
         batch_size=batch_size, runs_dir=runs_dir,
     )  # fmt: skip
-    with interruptible(), show_work_progress() as progress:
+    with interruptible(), show_progress() as progress:
         subject = _subject(asked, progress)
         found = predict_files(subject)
     records = [each.record for each in found]
@@ -278,7 +278,7 @@ def predict(
 @contextmanager
 def _opened(looked_at: Layer) -> Iterator[tuple[Subject, str]]:
     """What is looked at and its layer; inside, long work shows how far it is."""
-    with interruptible(), show_work_progress() as progress:
+    with interruptible(), show_progress() as progress:
         subject = _subject(looked_at, progress)
         yield subject, subject.layer(looked_at.tap, looked_at.layer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.progress import TaskID
 
+    from kerascnn.data.cifar10 import Progress
     from kerascnn.show.style import Figure
 
 
@@ -75,39 +76,13 @@ def remark_problems(problems: Sequence[str], most: int = 10) -> None:
 
 
 @contextmanager
-def show_data_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on standard error, one for each thing that is done, as `cifar10.Progress` tells it."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def show_progress() -> Iterator[Progress]:
+    """A bar for each thing that takes longer than a second, with its speed and the time left.
 
-    tasks: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = progress.add_task(what, count="")
-        count = f"{done:,}/{total:,} images"
-        if what == "download":
-            count = f"{done / 2**20:.0f}/{total / 2**20:.0f} MiB"
-        progress.update(tasks[what], completed=done, total=total, count=count)
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[count]}"),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,  # it would leave an empty line
-    ) as progress:
-        yield tell
-
-
-@contextmanager
-def show_work_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on standard error for work that takes longer than a second, with speed and time left.
-
-    Where that is no terminal, a line every half minute.
+    On standard error; where that is no terminal, a line every half minute.
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     started = said = time.monotonic()
     first: dict[str, tuple[int, float]] = {}
@@ -118,21 +93,19 @@ def show_work_progress() -> Iterator[Callable[[str, int, int], None]]:
         now = time.monotonic()
         count, since = first.setdefault(what, (done, now))
         speed = (done - count) / (now - since) if now > since else 0.0
-        text = f"{done:,}/{total:,} {what}"
-        if speed:
-            text += f", {speed:,.0f}/s" if speed >= 10 else f", {speed:.1f}/s"
+        text = _count_in_words(what, done, total, speed)
         if err.is_terminal and now - started > 1:
-            progress.start()
+            shown.start()
             if what not in bars:
-                bars[what] = progress.add_task(what, count="")
-            progress.update(bars[what], completed=done, total=total, count=text)
+                bars[what] = shown.add_task(what, count="")
+            shown.update(bars[what], completed=done, total=total, count=text)
         elif not err.is_terminal and now - said > SECONDS_BETWEEN_LINES:
             said = now
-            if speed:
-                text += f", about {time_in_words((total - done) / speed)} left"
-            remark(text)
+            left = f", about {time_in_words((total - done) / speed)} left" if speed else ""
+            remark(f"{what}: {text}{left}")
 
-    progress = Progress(
+    shown = Bars(
+        TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[count]}"),
         TimeRemainingColumn(),
@@ -143,7 +116,15 @@ def show_work_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
     finally:
         if bars:  # one that never started would leave an empty line
-            progress.stop()
+            shown.stop()
+
+
+def _count_in_words(what: str, done: int, total: int, speed: float) -> str:
+    unit, size = ("MiB", 2**20) if what == "download" else ("images", 1)
+    text = f"{done // size:,}/{total // size:,} {unit}"
+    if not speed:
+        return text
+    return f"{text}, {speed / size:,.{0 if speed / size >= 10 else 1}f}/s"
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -24,7 +24,7 @@ from kerascnn.backend import describe_backend, require_backend
 from kerascnn.data import shape_of_dataset
 from kerascnn.errors import ExchangeError
 from kerascnn.evaluation import load_best_model
-from kerascnn.exchange.interface import Interface, Network, describe, reason
+from kerascnn.exchange.interface import Interface, Network, describe
 from kerascnn.exchange.network import network_of
 from kerascnn.exchange.onnx import (
     OfModel,
@@ -44,6 +44,7 @@ from kerascnn.exchange.tensorflow import (
 )
 from kerascnn.exchange.weights import assign_state
 from kerascnn.model.build import build_model
+from kerascnn.model.calls import in_one_line
 from kerascnn.model.load import load_model
 from kerascnn.recipe import Recipe
 from kerascnn.records.run import ConvertedFrom, Environment
@@ -202,6 +203,8 @@ def _write(kind: str, file: Path, write: Callable[[Path], object]) -> None:
         except (OSError, ExchangeError):
             raise
         except Exception as error:  # Keras and the exporters raise many kinds
-            raise ExchangeError(f"The model cannot be written as {kind}: {reason(error)}") from None
+            raise ExchangeError(
+                f"The model cannot be written as {kind}: {in_one_line(error)}"
+            ) from None
 
     (write_directory if kind == SAVED_MODEL else write_whole)(file, attempt)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 
 from kerascnn.errors import ExchangeError
-from kerascnn.model.inputs import DEFAULT_SIDE
+from kerascnn.model.calls import in_one_line
+from kerascnn.model.inputs import DEFAULT_SIDE, has_channels_first
 from kerascnn.records import Record
-from kerascnn.show.words import visible
 
 PIXELS = "pixel values from 0 to 255"
 TRAINED_ON = "values as the model was trained on, which its file does not say"
@@ -134,21 +134,11 @@ def shape_in_words(shape: tuple[int | str, ...]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
-def reason(error: Exception) -> str:
-    """The first line of what a library says, without commands to the terminal."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
-    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    # Keras begins with where, and torch with that, something failed.
-    line = lines[1] if len(lines) > 1 and lines[0].endswith((".", ":")) else lines[0]
-    line = visible(line)
-    return line if len(line) <= 200 else f"{line[:197]}..."
-
-
 def _named(shape: tuple[int | None, ...], is_input: bool) -> tuple[int | str, ...]:
     names = {0: "num_images"}
     if is_input and len(shape) == 4:
         pictures = (
-            ("channels", "height", "width") if _channels_first(shape) else ("height", "width")
+            ("channels", "height", "width") if has_channels_first(shape) else ("height", "width")
         )
         names |= dict(enumerate(pictures, start=1))
     return tuple(
@@ -157,15 +147,11 @@ def _named(shape: tuple[int | None, ...], is_input: bool) -> tuple[int | str, ..
     )
 
 
-def _channels_first(shape: tuple[int | None, ...]) -> bool:
-    return shape[1] in (1, 3) and shape[3] not in (1, 3)
-
-
 def _meaning_of(tensor: keras.KerasTensor, is_run: bool) -> str:
     shape, values = tensor.shape, PIXELS if is_run or tensor.dtype == "uint8" else TRAINED_ON
     if len(shape) != 4:
         return values
-    order = "channels before height and width" if _channels_first(shape) else "channels last"
+    order = "channels before height and width" if has_channels_first(shape) else "channels last"
     return f"{order}, {values}"
 
 
@@ -178,7 +164,9 @@ def _look_at_outputs(network: Network) -> list[str]:
         try:
             outputs = network.call(*map(keras.ops.convert_to_tensor, inputs))
         except Exception as error:  # Keras and backends raise many kinds
-            raise ExchangeError(f"The model fails when it is called: {reason(error)}") from None
+            raise ExchangeError(
+                f"The model fails when it is called: {in_one_line(error)}"
+            ) from None
         arrays = [keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in outputs]
         found.append(arrays)
     return [_kind_of(np.concatenate([each.reshape(len(each), -1) for each in arrays]))

@@ -12,8 +12,9 @@ from pathlib import Path
 import keras
 
 from kerascnn.errors import ExchangeError
-from kerascnn.exchange.interface import Network, half_precision, reason
+from kerascnn.exchange.interface import Network, half_precision
 from kerascnn.exchange.onnx import quiet
+from kerascnn.model.calls import in_one_line
 from kerascnn.run.files import not_writable
 
 # What a SavedModel consists of; the last is for what others add.
@@ -82,7 +83,7 @@ def save_litert(network: Network, path: Path) -> None:
             content = converter.convert()
         except Exception as error:  # TensorFlow raises pages, which name operations
             named = set(re.findall(r'fused\["(\w+):"', str(error))) - {"StatefulPartitionedCall"}
-            missing = sorted(named) or [reason(error)]
+            missing = sorted(named) or [in_one_line(error)]
             raise ExchangeError(
                 f"LiteRT has no operation for a part of the model: {', '.join(missing[:3])}; "
                 "a SavedModel or ONNX may have."

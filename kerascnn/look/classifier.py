@@ -8,7 +8,7 @@ import numpy as np
 
 from kerascnn.errors import ModelError
 from kerascnn.look.forward import Forward
-from kerascnn.look.outputs import Meaning, Reading, read_outputs, to_probabilities
+from kerascnn.look.outputs import Interpretation, Meaning, interpret_outputs, to_probabilities
 from kerascnn.model.activation import final_activation
 from kerascnn.model.calls import calling
 from kerascnn.model.graph import sub_model
@@ -62,7 +62,7 @@ class Classifier:
     def why_none(self) -> str:
         """Why the model tells no classes."""
         outputs = self._outputs_by_name.values()
-        if not self._output_name and sum(len(each.shape) == 2 for each in outputs) > 1:
+        if self._is_undecided:
             return (
                 f"The model has several outputs, {self._described}; none is taken for classes. "
                 "Name one with --output-name."
@@ -73,28 +73,28 @@ class Classifier:
             return f"{given}; expected a number for each class, (num_images, num_classes)."
         return f"{given} that are not taken for classes; --outputs says what they mean."
 
-    def read(self, first: Sequence[int]) -> Reading:
-        """What the outputs mean, decided on the first images that were asked for.
+    def interpret(self, some: Callable[[], Sequence[int]]) -> Interpretation:
+        """What the outputs mean.
 
         Args:
-            first: indices of images to show the model where none was shown yet.
+            some: gives indices of images, on which it is decided where it has to be.
         """
-        if self.output is None or self._outputs == "none":
-            return Reading("none")
+        if self.output is None:
+            return Interpretation("none", self.why_none if self._is_undecided else "")
         if self._outputs:
-            return Reading(self._outputs)
-        values = self._values_of(list(self._answers) or first)
+            return Interpretation(self._outputs)
+        values = self._values_of(some())
         with calling(self._name):
             activation = final_activation(self._model, self.output)
-        return read_outputs(values, activation)
+        return interpret_outputs(values, activation)
 
-    def answer(self, chosen: Sequence[int], reading: Reading) -> np.ndarray:
+    def answer(self, chosen: Sequence[int], meaning: Meaning) -> np.ndarray:
         """Probabilities for some images by their indices, float32 (num_images, num_classes)."""
-        return to_probabilities(self._values_of(chosen), reading.meaning)
+        return to_probabilities(self._values_of(chosen), meaning)
 
-    def answer_to(self, images: np.ndarray, reading: Reading) -> np.ndarray:
+    def answer_to(self, images: np.ndarray, meaning: Meaning) -> np.ndarray:
         """Probabilities for pixels, uint8 (num_images, height, width, channels)."""
-        return to_probabilities(self._values(images), reading.meaning)
+        return to_probabilities(self._values(images), meaning)
 
     @cached_property
     def _forward(self) -> Forward:
@@ -107,6 +107,12 @@ class Classifier:
         # A Sequential model has no names of outputs.
         names = getattr(self._model, "output_names", [self._model.name])
         return dict(zip(names, self._model.outputs, strict=True))
+
+    @property
+    def _is_undecided(self) -> bool:
+        """Whether several outputs could tell the classes, and none is named."""
+        rows = [each for each in self._outputs_by_name.values() if len(each.shape) == 2]
+        return not self._output_name and len(rows) > 1
 
     @property
     def _described(self) -> str:

@@ -15,7 +15,7 @@ SUM_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
-class Reading:
+class Interpretation:
     """How the outputs of a model are read.
 
     Attributes:
@@ -39,21 +39,21 @@ class Reading:
         return 2 if num_outputs == 1 and self.is_exclusive else num_outputs
 
 
-def read_outputs(values: np.ndarray, activation: str | None) -> Reading:
+def interpret_outputs(values: np.ndarray, activation: str | None) -> Interpretation:
     """Decide what numbers mean from the numbers themselves and from what the model's graph says.
 
     Args:
         values: what the model gives for some images, float (num_images, num_outputs).
-        activation: the last one in the graph, see `model.graph.final_activation`; None where it
-            cannot be told.
+        activation: the last one in the graph, see `model.activation.final_activation`; None where
+            it cannot be told.
     """
     is_share = bool(((values >= 0) & (values <= 1)).all())
     sums_to_one = is_share and bool(np.allclose(values.sum(axis=1), 1, atol=SUM_TOLERANCE))
     one_unit = values.shape[1] == 1
     if activation == "softmax" and sums_to_one and not one_unit:
-        return Reading("probabilities")
+        return Interpretation("probabilities")
     if activation == "sigmoid" and is_share:
-        return Reading("probabilities" if one_unit else "sigmoid")
+        return Interpretation("probabilities" if one_unit else "sigmoid")
     if activation not in (None, "linear", "softmax", "sigmoid"):
         return _assume("none", f"The model's last activation is {activation}")
     if activation == "linear" and not (sums_to_one and not one_unit):
@@ -112,10 +112,10 @@ _WORDS = {
 }
 
 
-def _assume(meaning: Meaning, why: str) -> Reading:
+def _assume(meaning: Meaning, why: str) -> Interpretation:
     others = ", ".join(each for each in MEANINGS if each != meaning)
     said = f"{why}; they are taken for {_WORDS[meaning]}. Give --outputs to say otherwise"
-    return Reading(meaning, f"{said}: {others}.")
+    return Interpretation(meaning, f"{said}: {others}.")
 
 
 def _two_classes(share: np.ndarray) -> np.ndarray:

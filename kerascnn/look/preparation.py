@@ -10,9 +10,8 @@ import numpy as np
 
 from kerascnn.errors import ModelError, SelectionError, did_you_mean
 from kerascnn.model.graph import call_of, find_output
-from kerascnn.model.inputs import PictureInput
+from kerascnn.model.inputs import WHOLE_RANGE, PictureInput
 
-WHOLE_RANGE = (0.0, 255.0)
 # What `keras.applications.imagenet_utils.preprocess_input` knows.
 MODES = ("caffe", "tf", "torch")
 APPLICATIONS = "keras.applications."

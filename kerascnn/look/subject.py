@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +14,14 @@ import numpy as np
 from kerascnn.backend import require_backend
 from kerascnn.data import load_dataset
 from kerascnn.data.batches import Pictures
+from kerascnn.data.cifar10 import Progress
 from kerascnn.data.pictures import FITTED
 from kerascnn.errors import DatasetError, ImageError, ModelError
 from kerascnn.look.images import Shown, load_shown
-from kerascnn.look.outputs import Meaning, Reading
+from kerascnn.look.outputs import Interpretation, Meaning
 from kerascnn.look.scores import Survey, keep_survey, kept_survey
 from kerascnn.model.custom import load_custom
-from kerascnn.model.inputs import PictureInput, picture_input
+from kerascnn.model.inputs import WHOLE_RANGE, PictureInput, picture_input
 from kerascnn.model.load import load_model
 from kerascnn.run import Run
 from kerascnn.run.files import sha256
@@ -52,7 +53,7 @@ class ModelUse:
     """
 
     custom: tuple[Path, ...] = ()
-    value_range: tuple[float, float] = (0.0, 255.0)
+    value_range: tuple[float, float] = WHOLE_RANGE
     preprocess: str | None = None
     constants: Mapping[str, float] = field(default_factory=dict)
     outputs: Meaning | None = None
@@ -70,7 +71,7 @@ class Subject:
         images: see `load_shown`; empty for the run's own test images.
         split: see `load_shown`.
         use: how the model is used.
-        progress: called in long passes, see `look.survey.Progress`.
+        progress: called in long passes, see `cifar10.Progress`.
 
     Attributes:
         remarks: what was assumed so far and a person should know, a sentence each.
@@ -84,12 +85,11 @@ class Subject:
         data_dir: Path | None = None,
         split: str | None = None,
         use: ModelUse | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ):
         self.run, self.model_path, self.data_dir = run, model_path, data_dir
         self.use, self.remarks = use or ModelUse(), []
         self._images, self._split, self._progress = images, split, progress
-        self._outputs: dict[int, np.ndarray] = {}
         self._unread: dict[int, str] = {}
 
     @property
@@ -147,7 +147,7 @@ class Subject:
             return self._class_names_of(self.run)
         if not self.is_classifier:
             return ()
-        count = self._reading.num_classes(self._classifier.output.shape[1])
+        count = self._interpretation.num_classes(self._classifier.output.shape[1])
         names = self.shown.class_names
         return names if len(names) == count else tuple(map(str, range(count)))
 
@@ -156,12 +156,12 @@ class Subject:
         """Whether the model gives probabilities of classes or labels, or what they follow from."""
         if self._kept is not None:
             return True
-        return self._reading.meaning != "none"
+        return self._interpretation.meaning != "none"
 
     @property
     def is_exclusive(self) -> bool:
         """Whether the model takes each image for one class; else each label stands by itself."""
-        return bool(self.run) or self._reading.is_exclusive
+        return bool(self.run) or self._interpretation.is_exclusive
 
     def probabilities(self, chosen: Sequence[int]) -> np.ndarray | None:
         """Probabilities of the classes, or labels, of some images that can be read.
@@ -176,7 +176,7 @@ class Subject:
             return self._kept[list(chosen)]
         if not self.is_classifier:
             return None
-        return self._classifier.answer(chosen, self._reading)
+        return self._classifier.answer(chosen, self._interpretation.meaning)
 
     def predictions(self) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
         """Batch by batch the images that can be read: indices, pixels, probabilities.
@@ -192,10 +192,10 @@ class Subject:
                 self._unread |= batch.problems
                 done += len(batch.indices) + len(batch.problems)
                 if len(batch.indices):
-                    values = self._classifier.answer_to(batch.images, self._reading)
+                    values = self._classifier.answer_to(batch.images, self._interpretation.meaning)
                     yield batch.indices.tolist(), batch.images, values
                 if self._progress:
-                    self._progress("pictures", done, len(images))
+                    self._progress("predict", done, len(images))
 
     def describe_prediction(self, index: int) -> tuple[str | None, float | None]:
         """Name and probability of the class that an image is taken for, where there is one."""
@@ -309,15 +309,12 @@ class Subject:
         )  # fmt: skip
 
     @cached_property
-    def _reading(self) -> Reading:
+    def _interpretation(self) -> Interpretation:
         """What the outputs mean."""
-        first = self.first_readable(FIRST)
-        reading = self._classifier.read(first)
-        if self._classifier.output is None and "several outputs" in self._classifier.why_none:
-            self.remarks.append(self._classifier.why_none)
-        if reading.assumption:
-            self.remarks.append(reading.assumption)
-        return reading
+        found = self._classifier.interpret(lambda: self.first_readable(FIRST))
+        if found.assumption:
+            self.remarks.append(found.assumption)
+        return found
 
     def _prepare(self, images: np.ndarray) -> list[np.ndarray]:
         return self._preparation.apply(images, self.model, self.picture_input)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerascnn.backend import describe_backend
 from kerascnn.data.batches import Images
+from kerascnn.data.cifar10 import Progress
 from kerascnn.errors import ImageError, LookInterrupted, ModelError
 from kerascnn.look.activations import build_scorer
 from kerascnn.look.forward import Forward
@@ -19,9 +20,6 @@ from kerascnn.look.ledger import Ledger
 from kerascnn.look.scores import SCORES, Survey
 from kerascnn.model.calls import calling
 from kerascnn.model.taps import effective_kernels
-
-# Called with what is done, how many of it are done, and how many there are.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def _fill(ledger: Ledger, scorer: keras.Model, asked: Pass, progress: Progress |
             following = min(ledger.next + size, total)
             ledger.add(scores, batch.problems, following)
             if progress:
-                progress("pictures", ledger.next, total)
+                progress("look", ledger.next, total)
     if len(ledger.problems) == total:
         raise ImageError(none_readable(list(ledger.problems.values()), total))
     ledger.finish()

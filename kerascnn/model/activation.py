@@ -74,11 +74,6 @@ def final_activation(model: keras.Model, output: keras.KerasTensor | None = None
     return passed.name
 
 
-def ends_in_sigmoid(model: keras.Model) -> bool:
-    """Whether the numbers that a model gives have passed the sigmoid last."""
-    return final_activation(model) == "sigmoid"
-
-
 def activation_of(operation: keras.Operation) -> str | None:
     """The activation that a layer or operation is or has; `linear` for one that has none.
 

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from kerascnn.errors import ModelError
 from kerascnn.model.graph import Call, attach, follow, fresh_name, is_stock, kinds, unwrap
+from kerascnn.model.inputs import has_channels_first
 
 DATA_FORMATS = ("channels_last", "channels_first")
 CONVOLUTIONS = {
@@ -145,7 +146,7 @@ def _axis_of(call: Call, output: keras.KerasTensor, known: list[Axis | None]) ->
     if rank < 3:
         return Axis(rank - 1, BY_LAYER)
     if isinstance(operation, layers.InputLayer):
-        return Axis(_axis_of_picture(output.shape), BY_PICTURE)
+        return Axis(1 if has_channels_first(output.shape) else rank - 1, BY_PICTURE)
     own = _own_axis(operation, len(call.inputs), rank)
     if own is not None:
         return Axis(own, BY_LAYER)
@@ -161,12 +162,6 @@ def _axis_of(call: Call, output: keras.KerasTensor, known: list[Axis | None]) ->
     if setting is not None and certainty < BY_LAYER:
         return Axis(setting, BY_SETTING)
     return axis
-
-
-def _axis_of_picture(shape: tuple) -> int:
-    """As `takes_channels_first` of `model.load` has it."""
-    is_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
-    return 1 if is_first else len(shape) - 1
 
 
 def _own_axis(operation: keras.Operation, num_inputs: int, rank: int) -> int | None:

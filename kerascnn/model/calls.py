@@ -20,6 +20,8 @@ MOST_CHARACTERS = 300
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # What TensorFlow says before the reason: where in the code of Keras it arose.
 PLACE_IN_CODE = re.compile(r"Detected at node \S+ defined at \(.*?\):\n(?:\s*File \"[^\n]*\n)*")
+# What Keras says before it: in which layer it arose, of which the name is worth a word.
+IN_LAYER = re.compile(r"Exception encountered when calling (\S+)\.\s")
 # What Keras and TensorFlow say after it: arguments, a whole configuration, a node of a graph.
 AFTERWARDS = re.compile(r"\s*\bArguments received by|\bFull object config: |\s*\[\[\{\{node ")
 # What the backends say where there is no memory: torch on a processor, its oneDNN, torch on a GPU,
@@ -51,9 +53,8 @@ def calling(name: str = "The model") -> Iterator[None]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # they quote names of the file, and are no use to the user
+            # They quote names of the file, and are no use to the user.
+            warnings.simplefilter("ignore")
             yield
     except KerascnnError:
         raise
@@ -116,7 +117,8 @@ def in_one_line(error: BaseException) -> str:
     if not text or isinstance(error, KeyError):  # which says no more than a key
         text = f"{type(error).__name__}: {text}".rstrip(": ")
     text = text.rpartition("\nException encountered: ")[2]  # after the whole config of a model
-    text = AFTERWARDS.split(PLACE_IN_CODE.sub("", text))[0]
+    text = IN_LAYER.sub(r"\1: ", PLACE_IN_CODE.sub("", text))
+    text = AFTERWARDS.split(text)[0]
     line = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(line.split())
     line = line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."

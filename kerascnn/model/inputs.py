@@ -11,6 +11,8 @@ from kerascnn.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
+# The pixel values that a network takes where nobody says otherwise.
+WHOLE_RANGE = (0.0, 255.0)
 # Where a model gives no height and width, pictures are shown at this size.
 DEFAULT_SIDE = 224
 CHANNELS = (1, 3, 4)
@@ -63,13 +65,18 @@ def picture_input(model: keras.Model, constants: Mapping[str, float] | None = No
     return _describe(free[0], tuple(inputs[free[0]].shape))
 
 
+def has_channels_first(shape: tuple[int | None, ...]) -> bool:
+    """Whether pictures of a shape have their channels before height and width, by its sizes."""
+    return len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS
+
+
 def _describe(place: int, shape: tuple[int | None, ...]) -> PictureInput:
     if len(shape) != 4:
         raise ModelError(
             f"The model takes inputs of shape {shape}; expected pictures, of shape "
             "(num_images, height, width, channels)."
         )
-    first = shape[1] in CHANNELS and shape[3] not in CHANNELS
+    first = has_channels_first(shape)
     height, width, channels = (*shape[2:], shape[1]) if first else shape[1:]
     if channels not in CHANNELS:
         raise ModelError(

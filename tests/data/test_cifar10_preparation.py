@@ -2,7 +2,6 @@
 
 import contextlib
 import http.server
-import io
 import os
 import resource
 import signal
@@ -23,7 +22,6 @@ from made.cifar10 import (
     write_archive,
 )
 
-from kerascnn.cli import output
 from kerascnn.data import cifar10
 from kerascnn.data import cifar10_preparation as preparation
 
@@ -353,19 +351,3 @@ def test_a_name_server_that_hangs_is_given_up(tmp_path, monkeypatch):
     released.set()
     assert "no answer within 0.2 seconds" in message
     assert all(way in message for way in WAYS_ON)
-
-
-# What the command shows
-
-
-def test_bars_show_the_download_and_then_the_images(monkeypatch):
-    shown = io.StringIO()
-    terminal = output.SafeConsole(file=shown, force_terminal=True, width=100)
-    monkeypatch.setattr(output, "err", terminal)
-    with output.show_data_progress() as progress:
-        for what, total in (("download", 3 << 20), ("write images", 2000)):
-            for done in (total // 2, total):
-                progress(what, done, total)
-    last = shown.getvalue().rpartition("download")[2]
-    assert "3/3 MiB" in last
-    assert last.index("write images") < last.index("2,000/2,000 images")

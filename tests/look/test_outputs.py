@@ -10,7 +10,7 @@ from keras import layers, ops
 from PIL import Image
 
 from kerascnn.errors import ModelError
-from kerascnn.look.outputs import read_outputs, to_probabilities
+from kerascnn.look.outputs import interpret_outputs, to_probabilities
 from kerascnn.look.subject import ModelUse, Subject
 
 SHARES = np.array([[0.2, 0.7], [0.9, 0.95]])
@@ -36,16 +36,16 @@ LOGITS = np.array([[-3.0, 2.0], [0.5, 0.1]])
     ],
 )
 def test_meaning_follows_from_the_graph_and_the_numbers(values, activation, meaning, certain):
-    reading = read_outputs(values, activation)
-    assert (reading.meaning, reading.assumption == "") == (meaning, certain)
+    found = interpret_outputs(values, activation)
+    assert (found.meaning, found.assumption == "") == (meaning, certain)
     if not certain:
-        assert "Give --outputs to say otherwise" in reading.assumption
+        assert "Give --outputs to say otherwise" in found.assumption
 
 
 def test_half_precision_probabilities_are_probabilities():
     logits = np.random.default_rng(0).normal(size=(5, 1000))
     half = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype("float16")
-    assert read_outputs(half.astype("float32"), "softmax").meaning == "probabilities"
+    assert interpret_outputs(half.astype("float32"), "softmax").meaning == "probabilities"
 
 
 def test_outputs_that_cannot_be_what_they_are_said_to_be_are_refused():

@@ -36,7 +36,7 @@ ORDER = [*range(0, NUM_IMAGES, 2), *range(1, NUM_IMAGES, 2)]
 def check(place, recipe, number):
     made = make(recipe, PIXELS[ORDER].astype("float32") / 255)
     made.model.save(place / "model.keras")
-    use = next(each for each in made.uses[number % len(made.uses) :] + made.uses)
+    use = made.uses[number % len(made.uses)]
     use_of_model = ModelUse(value_range=(0.0, 1.0), output_name=made.model.output_names[0])
     subject = Subject(None, place / "model.keras", (str(place / "pictures"),), use=use_of_model)
     size = np.abs(use.values).max() + 1e-3

@@ -127,6 +127,7 @@ def test_interrupts_and_own_errors_are_raised_as_they_are(error):
     ("text", "line"),
     [
         ("\x1b[1mred\x1b[0m\n\nArguments received by Add.call():\n  x=1", "red."),
+        ("Exception encountered when calling Dense.call().\n\nBad", "Dense.call(): Bad."),
         ("Could not.\n\nconfig={'a': 1}.\n\nException encountered: Bad\tshape", "Bad shape."),
         (
             "Graph execution error:\n\nDetected at node a/b defined at (most recent call last):\n"

@@ -145,6 +145,7 @@ def test_the_data_format_that_is_said_goes_before():
 def test_pictures_with_their_channels_first_are_known_by_their_shape():
     assert filters_axis(layers.Rescaling(2.0)(keras.Input((3, 12, 10)))) == 1
     assert filters_axis(layers.Rescaling(2.0)(keras.Input((12, 10, 3)))) == 3
+    assert filters_axis(layers.Rescaling(2.0)(keras.Input((4, 12, 10)))) == 1
 
 
 @pytest.mark.parametrize(
