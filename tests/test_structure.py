@@ -14,7 +14,7 @@ ROOT = Path(kerascnn.__file__).parent
 WAY = """
 errors names regular_files seeds zips
 records
-backend
+backend denormals
 recipe
 data
 model run show

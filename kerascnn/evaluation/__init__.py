@@ -14,6 +14,7 @@ import numpy as np
 
 from kerascnn.backend import keep_freed_memory, require_backend
 from kerascnn.data import Dataset, load_dataset
+from kerascnn.denormals import flush_denormals
 from kerascnn.errors import ModelError, RunError
 from kerascnn.evaluation import metrics
 from kerascnn.model.calls import calling, check_answers
@@ -83,7 +84,7 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     from scipy.special import softmax
 
     keep_freed_memory()
-    with calling():
+    with calling(), flush_denormals():
         logits = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
     answers = check_answers(model, logits, len(images))
     shapes = [answer.shape[1:] for answer in answers]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerascnn.denormals import flush_denormals
 from kerascnn.errors import KerascnnError, ModelError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def call(model: keras.Model, inputs: list[np.ndarray], name: str = "The model") 
     Raises:
         ModelError: if it fails, or gives other shapes than it says, or no real numbers.
     """
-    with calling(name):
+    with calling(name), flush_denormals():
         answers = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
     return check_answers(model, answers, len(inputs[0]), name)
 

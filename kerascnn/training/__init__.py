@@ -9,6 +9,7 @@ import keras
 
 from kerascnn.backend import describe_backend, require_backend
 from kerascnn.data import Dataset, load_dataset, split_validation
+from kerascnn.denormals import flush_denormals
 from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
 from kerascnn.model.build import compile_model
 from kerascnn.recipe import Recipe, differences, parse_recipe
@@ -152,16 +153,17 @@ def _fit(
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch))
     keep = KeepRun(run, checkpoint)
     try:
-        model.fit(
-            batches,
-            initial_epoch=len(checkpoint.history),
-            epochs=recipe.train.epochs,
-            shuffle=False,
-            validation_data=validation,
-            validation_batch_size=VALIDATION_BATCH_SIZE,
-            callbacks=[begin, FiniteLoss(run), keep, *callbacks],
-            verbose=0,
-        )
+        with flush_denormals():
+            model.fit(
+                batches,
+                initial_epoch=len(checkpoint.history),
+                epochs=recipe.train.epochs,
+                shuffle=False,
+                validation_data=validation,
+                validation_batch_size=VALIDATION_BATCH_SIZE,
+                callbacks=[begin, FiniteLoss(run), keep, *callbacks],
+                verbose=0,
+            )
     except KeyboardInterrupt as interrupt:
         raise TrainingInterrupted(run, interrupt) from None
     _finish(run, keep.checkpoint)
