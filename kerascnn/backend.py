@@ -9,8 +9,11 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from kerascnn.errors import BackendError
+from kerascnn.regular_files import RECORD_BYTES, read_regular
 
 BACKENDS = ("torch", "jax", "tensorflow")
+# Linux's names of what computes with bfloat16, on x86 and on Arm.
+BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}
 # How glibc's malloc.h numbers these parameters; ctypes cannot read their names from there.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -82,6 +85,42 @@ def describe_backend() -> dict[str, object]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+def why_slower(precision: str) -> str:
+    """Why training in a precision takes longer here than in float32; empty where it does not.
+
+    Args:
+        precision: of a recipe: `float32`, `mixed_bfloat16` or `mixed_float16`.
+
+    Raises:
+        BackendError: as `require_backend`.
+    """
+    name = require_backend()
+    if precision == "float32" or _device(name)[0] != "cpu":
+        return ""
+    if name != "torch":
+        return f"On a processor, {name} takes longer in {precision} than in float32."
+    if precision == "mixed_float16":
+        return (
+            "On a processor, mixed_float16 takes longer than float32: what float16 would multiply "
+            "is multiplied in float32 and rounded."
+        )
+    if not BFLOAT16_UNITS & _processor_flags():
+        return (
+            "This processor has no units for bfloat16 (AVX512-BF16, AMX or Arm's BF16), so "
+            "mixed_bfloat16 takes longer here than float32."
+        )
+    return ""
+
+
+def _processor_flags() -> set[str]:
+    """What the processor can do, in Linux's words; empty where that is not known."""
+    with contextlib.suppress(OSError):
+        words = read_regular("/proc/cpuinfo", RECORD_BYTES).decode("utf-8", "replace").splitlines()
+        flags = next((line for line in words if line.lower().startswith(("flags", "features"))), "")
+        return set(flags.partition(":")[2].split())
+    return set()
 
 
 def keep_freed_memory() -> None:

@@ -52,6 +52,10 @@ class TrainingError(KerascnnError):
     """Training cannot go on."""
 
 
+class SlowerWarning(UserWarning):
+    """Training works, but takes longer than it would with another setting."""
+
+
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was interrupted; `run` holds the epochs until then, `cause` what interrupted it."""
 

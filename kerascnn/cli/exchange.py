@@ -1,7 +1,9 @@
 """`kerascnn convert` and `kerascnn export`: weights in from PyTorch, and out to other software."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -10,6 +12,9 @@ from kerascnn.backend import require_backend
 from kerascnn.cli.options import Custom, DatasetName, NetworkRecipe, RunsDir, Settings, complete_run
 from kerascnn.cli.output import out, remark
 from kerascnn.show.words import counted
+
+if TYPE_CHECKING:
+    from kerascnn.run import Run
 
 
 def convert(
@@ -102,3 +107,11 @@ def export(
         return
     for line in interface.lines():
         remark(line)
+    if not model:
+        _remark_precision(source, format_)
+
+
+def _remark_precision(run: Run, kind: str) -> None:
+    precision = run.recipe.train.precision
+    if precision != "float32" and kind != "keras":
+        remark(f"It computes in float32; the run in {precision}, so its numbers are rounded more.")

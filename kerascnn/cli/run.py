@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerascnn.backend import require_backend
+from kerascnn.backend import require_backend, why_slower
 from kerascnn.cli.evaluate import load_with_progress, show
 from kerascnn.cli.options import (
     BatchSize,
@@ -26,7 +27,7 @@ from kerascnn.cli.options import (
     Settings,
 )
 from kerascnn.cli.output import err, print_json, remark
-from kerascnn.errors import LookInterrupted, Terminated, TrainingInterrupted
+from kerascnn.errors import LookInterrupted, SlowerWarning, Terminated, TrainingInterrupted
 from kerascnn.show.words import counted
 
 if TYPE_CHECKING:
@@ -157,8 +158,11 @@ def _show_training(recipe: Recipe, train: Callable[..., Run]) -> Run:
         count, done = counted(recipe.train.epochs, "epoch"), len(run.read_history())
         going_on = f" after epoch {done}" if done else ""
         remark(f"{recipe.name} on {recipe.data.dataset}, {count}, into {run.path}{going_on}")
+        if slower := why_slower(recipe.train.precision):
+            remark(slower, "yellow")
 
     try:
-        return train(callbacks=(display,), started=started)
+        with warnings.catch_warnings(category=SlowerWarning, action="ignore"):
+            return train(callbacks=(display,), started=started)
     finally:
         display.close()

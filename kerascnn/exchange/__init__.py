@@ -43,7 +43,7 @@ from kerascnn.exchange.tensorflow import (
     write_directory,
 )
 from kerascnn.exchange.weights import assign_state
-from kerascnn.model.build import build_model
+from kerascnn.model.build import build_model, in_float32
 from kerascnn.model.calls import in_one_line
 from kerascnn.model.load import load_model
 from kerascnn.recipe import Recipe
@@ -114,7 +114,8 @@ def export(
             `pt2`, a program that `torch.export.load` gives; `onnx`; `tf_saved_model`, a directory;
             `litert`; or `keras`, stock layers alone. A run is written with its input, (num_images,
             height, width, channels), float32 from 0 to 255, and its logits, a `.keras` file
-            with what its model has; both for any number of images where the model takes it.
+            with what its model has; both for any number of images where the model takes it. What is
+            written of a run trained in mixed precision computes in float32, but for `keras`.
         overwrite: whether an existing file, or SavedModel, may be replaced.
         custom_objects: what a `.keras` file is made of beside Keras's own, see `load_model`.
 
@@ -141,6 +142,8 @@ def save(
     is_run = isinstance(source, Run)
     if is_run:
         model = load_best_model(source)
+        if kind != "keras":
+            model = in_float32(source.recipe, model)
     else:
         model = load_model(Path(source), custom_objects=custom_objects)
     network = describe(model, is_run)

@@ -95,6 +95,7 @@ class ShownRun:
         return [
             ("Optimizer", f"{optimizer}, rate {train.learning_rate:g}"),
             ("Batch size", str(train.batch_size)),
+            ("Precision", train.precision),
             ("Dropout", f"{model.dropout:g}"),
             ("Augmentation", "yes" if self.recipe.augments else "no"),
             ("Filters", ", ".join(map(str, model.filters))),

@@ -113,6 +113,8 @@ class Train(Section):
         epochs: passes over the training images.
         batch_size: images per update.
         seed: draws split, initial weights, order of images, augmentation and dropout.
+        precision: of the numbers that layers compute with, as Keras's dtype policy of that name;
+            weights are kept in float32 in any case, and logits are computed in it.
     """
 
     optimizer: Literal["sgd", "adam"]
@@ -121,6 +123,7 @@ class Train(Section):
     epochs: Annotated[int, Field(gt=0, le=1_000_000)]
     batch_size: Annotated[int, Field(gt=0, le=1_000_000)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
 
     @field_validator("momentum")
     @classmethod

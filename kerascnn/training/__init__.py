@@ -1,16 +1,17 @@
 """Train a recipe: compile, fit, and keep the epoch of lowest validation loss."""
 
 import subprocess
+import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import keras
 
-from kerascnn.backend import describe_backend, require_backend
+from kerascnn.backend import describe_backend, require_backend, why_slower
 from kerascnn.data import Dataset, load_dataset, split_validation
 from kerascnn.denormals import flush_denormals
-from kerascnn.errors import DatasetError, RunError, TrainingInterrupted
+from kerascnn.errors import DatasetError, RunError, SlowerWarning, TrainingInterrupted
 from kerascnn.model.build import compile_model
 from kerascnn.recipe import Recipe, differences, parse_recipe
 from kerascnn.recipe.toml import parse_toml
@@ -55,8 +56,13 @@ def train(
         RunError: if the run directory cannot be written.
         TrainingError: if the loss is not finite; the run holds the epochs until then.
         TrainingInterrupted: a KeyboardInterrupt with the run, which holds the epochs until then.
+
+    Warns:
+        SlowerWarning: if the recipe's precision takes longer here than float32.
     """
     require_backend()
+    if slower := why_slower(recipe.train.precision):
+        warnings.warn(slower, SlowerWarning, stacklevel=2)
     dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
     model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
     run = create_run(recipe, runs_dir)

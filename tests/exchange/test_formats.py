@@ -167,6 +167,23 @@ def test_model_of_others_gives_the_same_in_the_runtime(kind, make):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
+@each_format
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_run_in_mixed_precision_is_written_in_float32(kind, precision):
+    require(kind)
+    recipe = RECIPE.with_values({"train.precision": precision})
+    run, model = create_run(recipe), build_model(recipe)
+    run.write_best(model.save)
+    name, in_runtime = FORMATS[kind]
+    interface = save(run, name, kind)
+    inputs = {each.name: draw(each, 100) for each in interface.inputs}
+    (given,) = in_runtime(name, inputs).values()
+    exact = build_model(RECIPE)
+    exact.set_weights(model.get_weights())
+    (expected,) = answers(exact, interface, inputs)
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.fixture
 def run():
     run, model = create_run(RECIPE), build_model(RECIPE)

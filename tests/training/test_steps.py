@@ -213,7 +213,7 @@ OTHER = {
         layers.BatchNormalization(gamma_regularizer="l2")
     ),
     "float64 layer": lambda: body(layers.Conv2D(5, 3, dtype="float64")),
-    "bfloat16 layer": lambda: body(layers.Conv2D(5, 3, dtype="mixed_bfloat16")),
+    "bfloat16 layer": lambda: body(layers.Conv2D(5, 3, dtype="bfloat16")),
     "layer of its own": lambda: body(Halved()),
     "two branches": lambda: two_branches(),
     "arithmetic between layers": lambda: body(lambda x: x * 2 + 1),

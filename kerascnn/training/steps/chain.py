@@ -1,6 +1,6 @@
 """Which models a fast step can train, and their layers in order, whatever the backend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
@@ -69,10 +69,21 @@ class FastStep:
         self.lowered = [lower(layer, rules) for layer in _pool_before_relu(calls)]
 
     @staticmethod
-    def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
-        """Whether the step computes what the model, its loss and its metrics say."""
+    def fits(
+        model: keras.Model,
+        calls: list[keras.layers.Layer],
+        policies: Collection[str] = frozenset({"float32"}),
+    ) -> bool:
+        """Whether the step computes what the model, its loss and its metrics say.
+
+        Args:
+            model, calls: as for the step.
+            policies: the dtype policies of layers that it knows.
+        """
         executed_singly = model.compiled and model.steps_per_execution == 1
-        return executed_singly and is_plain_classification(model) and _fits_layers(model, calls)
+        known = {layer.dtype_policy.name for layer in calls} <= set(policies)
+        plain = executed_singly and is_plain_classification(model)
+        return plain and known and _fits_layers(model, calls)
 
     def forward(self, images: Any, training: bool) -> Any:
         """Logits of images (num_images, height, width, channels)."""
@@ -141,7 +152,6 @@ def _fits_layers(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
         len(logits.shape) == 2
         and logits.shape[1] > 1  # of one column, Keras's "accuracy" is a binary one
         and model.inputs[0].dtype == "float32"
-        and all(layer.dtype_policy.name == "float32" for layer in calls)
         and all(layer.activity_regularizer is None for layer in calls)
         and all(weight.regularizer is None and weight.constraint is None for weight in weights)
     )

@@ -27,15 +27,24 @@ from kerascnn.training.steps.chain import (
     kind_of_update,
 )
 
+POLICIES = "float32", "mixed_bfloat16", "mixed_float16"
+
 
 class TorchStep(FastStep):
-    """See `FastStep`."""
+    """See `FastStep`.
+
+    In mixed precision, weights are cast once a step, images once a layer, as by Keras.
+    """
 
     def __init__(self, model: keras.Model, calls: list[keras.layers.Layer]):
         super().__init__(model, calls, _RULES)
         self.update = _update_of(model.optimizer)
         # Keras assigns to these tensors in place.
         self.weights = [(weight, weight.value) for weight in model.weights]
+
+    @staticmethod
+    def fits(model: keras.Model, calls: list[keras.layers.Layer]) -> bool:
+        return FastStep.fits(model, calls, POLICIES)
 
     def train(self, iterator_data: list) -> dict[str, torch.Tensor]:
         """One training step on `[(images, labels)]`, as `Model.train_function` is called."""
@@ -92,7 +101,8 @@ def _rescaling(layer: layers.Rescaling) -> Lowered | None:
     scale, offset = layer.scale, layer.offset
     if not isinstance(scale, float | int) or not isinstance(offset, float | int):
         return None
-    return lambda x, training: x * scale + offset
+    dtype = _dtype(layer)
+    return lambda x, training: x.to(dtype) * scale + offset
 
 
 def _convolution(layer: layers.Conv2D) -> Lowered | None:
@@ -106,11 +116,13 @@ def _convolution(layer: layers.Conv2D) -> Lowered | None:
         for size, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)
     )
     settings = (layer.strides, padding, layer.dilation_rate, layer.groups)
-    kernel, bias = layer.kernel.value, layer.bias.value if layer.use_bias else None
+    weights = [layer.kernel.value, *([layer.bias.value] if layer.use_bias else [])]
+    dtype = _dtype(layer)
 
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
+        x, kernel, *bias = _as_operands(dtype, x, *weights)
         weight = kernel.permute(3, 2, 0, 1)
-        return _nhwc(functional.conv2d(_nchw(x), weight, bias, *settings))
+        return _nhwc(functional.conv2d(_nchw(x), weight, *(bias or [None]), *settings)).to(dtype)
 
     return call
 
@@ -122,12 +134,13 @@ def _batch_normalization(layer: layers.BatchNormalization) -> Lowered | None:
     gamma, beta = layer.gamma.value, layer.beta.value
     mean, variance = layer.moving_mean.value, layer.moving_variance.value
     batch_mean, batch_variance = torch.zeros_like(mean), torch.zeros_like(variance)
+    dtype = _dtype(layer)
 
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
         size = x.numel() // x.shape[-1]
         if training and size == 1:  # of one number, torch has no variance
             return layer(x, training=True)
-        x = x.movedim(-1, 1)
+        x = x.to(dtype).movedim(-1, 1)
         if not (training and layer.trainable):
             x = functional.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
             return x.movedim(1, -1)
@@ -162,13 +175,14 @@ def _flatten(layer: layers.Flatten) -> Lowered | None:
 def _dense(layer: layers.Dense) -> Lowered | None:
     if not layer.use_bias or not is_affine(layer):
         return None
-    kernel, bias = layer.kernel.value, layer.bias.value
+    weights, dtype = (layer.kernel.value, layer.bias.value), _dtype(layer)
 
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
+        x, kernel, bias = _as_operands(dtype, x, *weights)
         if x.ndim != 2:
-            return functional.linear(x, kernel.T, bias)
+            return functional.linear(x, kernel.T, bias).to(dtype)
         # The gradient of the kernel then lies as the kernel does.
-        return torch.addmm(bias, x, kernel)
+        return torch.addmm(bias, x, kernel).to(dtype)
 
     return call
 
@@ -203,6 +217,23 @@ _RULES: Rules = {
     layers.Dense: _dense,
     layers.Dropout: _dropout,
 }
+
+
+def _dtype(layer: keras.layers.Layer) -> torch.dtype:
+    """Of the numbers that a layer computes with; in mixed precision not that of its weights."""
+    return getattr(torch, layer.compute_dtype)
+
+
+def _as_operands(dtype: torch.dtype, *tensors: torch.Tensor) -> list[torch.Tensor]:
+    """What is multiplied, rounded to a type of numbers.
+
+    Processors have no products of float16 that were fast: there it is multiplied in float32, which
+    holds the rounded numbers exactly, and the products are rounded.
+    """
+    rounded = [tensor.to(dtype) for tensor in tensors]
+    if dtype is torch.float16 and rounded[0].device.type == "cpu":
+        return [tensor.float() for tensor in rounded]
+    return rounded
 
 
 def _nchw(x: torch.Tensor) -> torch.Tensor:
