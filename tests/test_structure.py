@@ -28,8 +28,8 @@ __main__
 """
 # Only these bring Keras or torch with them when they are imported; others ask for it when they run.
 HEAVY = {
-    "training", "model.activation", "model.axes", "model.build", "model.compilation",
-    "model.graph", "model.taps", "model.trusted",
+    "training", "model.activation", "model.axes", "model.build", "model.chain", "model.compilation",
+    "model.graph", "model.native", "model.taps", "model.trusted",
     "look.activations", "look.arrays", "look.classifier", "look.forward",
     "look.preparation", "look.survey",
     "exchange", "bench.keras_fit", "bench.pytorch_script", "cli.training_display",

@@ -14,10 +14,10 @@ import numpy as np
 
 from kerascnn.backend import keep_freed_memory, require_backend
 from kerascnn.data import Dataset, load_dataset
-from kerascnn.denormals import flush_denormals
 from kerascnn.errors import ModelError, RunError
 from kerascnn.evaluation import metrics
-from kerascnn.model.calls import calling, check_answers
+from kerascnn.model import calls
+from kerascnn.model.calls import calling
 from kerascnn.model.load import load_model
 from kerascnn.recipe import Reported
 from kerascnn.records.run import Evaluation, ReportedNumbers, SplitMeasures
@@ -84,9 +84,7 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     from scipy.special import softmax
 
     keep_freed_memory()
-    with calling(), flush_denormals():
-        logits = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
-    answers = check_answers(model, logits, len(images))
+    answers = calls.predict(model, images, BATCH_SIZE)
     shapes = [answer.shape[1:] for answer in answers]
     if len(shapes) != 1 or len(shapes[0]) != 1 or not shapes[0][0]:
         raise ModelError(f"The model gives {shapes} an image; expected a number for each class.")

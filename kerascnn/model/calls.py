@@ -87,6 +87,31 @@ def call(model: keras.Model, inputs: list[np.ndarray], name: str = "The model") 
     return check_answers(model, answers, len(inputs[0]), name)
 
 
+def predict(
+    model: keras.Model, images: np.ndarray, batch_size: int, name: str = "The model"
+) -> list[np.ndarray]:
+    """What a model gives for all images, as `call` does for a batch.
+
+    A chain of layers that torch has calls for is executed by these, in half the time.
+
+    Args:
+        images: (num_images, ...).
+        batch_size: images at a time.
+        model, name: as for `call`.
+    """
+    import keras
+
+    with calling(name), flush_denormals():
+        answers = None
+        if keras.config.backend() == "torch":
+            from kerascnn.model.native import predict_natively
+
+            answers = predict_natively(model, images, batch_size)
+        if answers is None:
+            answers = model.predict(images, batch_size=batch_size, verbose=0)
+    return check_answers(model, answers, len(images), name)
+
+
 def check_answers(
     model: keras.Model, answers: object, num_images: int, name: str = "The model"
 ) -> list[np.ndarray]:

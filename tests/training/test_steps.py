@@ -711,12 +711,12 @@ def test_first_step_has_the_loss_and_the_gradients_of_stock_keras():
 
 
 def lowered_dropout(rate, seed=3):
-    from kerascnn.training.steps.chain import lower
-    from kerascnn.training.steps.torch import _RULES
+    from kerascnn.model.chain import lower
+    from kerascnn.model.native import RULES
 
     layer = layers.Dropout(rate, seed=seed)
     layer.build((None, 10))
-    return layer, lower(layer, _RULES)
+    return layer, lower(layer, RULES)
 
 
 @torch_only

@@ -7,7 +7,7 @@ A fast step takes its place behind Keras's own seam, `train_function` and `test_
 import keras
 
 from kerascnn.backend import keep_freed_memory
-from kerascnn.training.steps.chain import chain_of_calls
+from kerascnn.model.chain import chain_of_calls
 
 
 def use_fast_step(model: keras.Model) -> bool:

@@ -13,15 +13,9 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from kerascnn.model.chain import Lowered, Rules, is_affine
 from kerascnn.model.compilation import adam_state, build_metrics, means_of, places_of, traced
-from kerascnn.training.steps.chain import (
-    FastStep,
-    Lowered,
-    Rules,
-    fits_batch,
-    is_affine,
-    kind_of_update,
-)
+from kerascnn.training.steps.chain import FastStep, fits_batch, kind_of_update
 
 
 class TensorFlowStep(FastStep):
