@@ -10,25 +10,40 @@ from kerascnn.records.run import Checkpoint, Epoch, History
 from kerascnn.run import Run
 from kerascnn.training.checkpoint import capture
 
+# Reading a loss waits for the device, so those of some steps are read together.
+STEPS_READ_TOGETHER = 25
+
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops training with a TrainingError where the loss is not finite."""
+    """Stops training with a TrainingError where the loss is not finite, at most 25 steps later."""
 
     def __init__(self, run: Run):
         super().__init__()
         self.run = run
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch + 1
+        self.epoch, self.unread = epoch + 1, {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self._check("loss", logs, f"epoch {self.epoch}, step {batch + 1}")
+        self.unread[batch + 1] = (logs or {}).get("loss", 0.0)
+        if len(self.unread) == STEPS_READ_TOGETHER:
+            self._read()
+
+    def on_test_begin(self, logs=None):
+        self._read()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check("val_loss", logs, f"validation after epoch {self.epoch}")
+        self._read()
+        self._check((logs or {}).get("val_loss", 0.0), f"validation after epoch {self.epoch}")
 
-    def _check(self, name: str, logs: dict, place: str) -> None:
-        value = float((logs or {}).get(name, 0.0))
+    def _read(self) -> None:
+        losses, self.unread = self.unread, {}
+        if losses:
+            values = keras.ops.convert_to_numpy(keras.ops.stack(list(losses.values())))
+            for step, value in zip(losses, values, strict=True):
+                self._check(value, f"epoch {self.epoch}, step {step}")
+
+    def _check(self, value: float, place: str) -> None:
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss became {value} in {place}. '{self.run.path}' keeps the epochs before; "

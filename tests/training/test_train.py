@@ -248,6 +248,31 @@ def test_loss_that_is_not_finite_in_the_first_epoch_leaves_a_valid_run():
     assert run.describe()["status"] == "0 of 2 epochs"
 
 
+class Losses(keras.callbacks.Callback):
+    """What each step gives."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append(float(logs["loss"]))
+
+
+@pytest.mark.parametrize("at", [1, 24, 25, 26, 39])
+def test_the_step_is_named_though_some_are_read_together(at):
+    losses = Losses()
+    explode = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: (
+            batch == at and setattr(losses.model.optimizer, "learning_rate", math.inf)
+        )
+    )
+    with pytest.raises(TrainingError) as caught:
+        train_here({"train.optimizer": "sgd", "train.batch_size": 2}, callbacks=(losses, explode))
+    first = next(step for step, loss in enumerate(losses.steps, 1) if not math.isfinite(loss))
+    assert f"in epoch 1, step {first}. " in str(caught.value)
+    assert at < first <= len(losses.steps) < first + 25
+
+
 class Interrupt(keras.callbacks.Callback):
     """Presses Ctrl-C in the second epoch."""
 
