@@ -120,16 +120,18 @@ class Multiply(keras.layers.Layer):
 
 
 def test_evaluating_and_looking_flush(monkeypatch, tmp_path):
+    from kerascnn.model import native
+
     run, kept = train(RECIPE, tmp_path), []
-    for name in ("predict", "predict_on_batch"):
-        original = getattr(keras.Model, name)
+
+    def watch(owner, name):
+        original = getattr(owner, name)
         monkeypatch.setattr(
-            keras.Model,
-            name,
-            lambda model, *a, original=original, **k: (
-                kept.append(share_kept()) or original(model, *a, **k)
-            ),
+            owner, name, lambda *a, **k: kept.append(share_kept()) or original(*a, **k)
         )
+
+    watch(native, "predict_natively")
+    watch(keras.Model, "predict_on_batch")
     evaluate(run)
     assert kept == [0]
     image = keras.Input((1000, 1000, 1))

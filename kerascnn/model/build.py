@@ -46,7 +46,7 @@ def build_model(
     keep_tensorflow_out()
     _check_pooling(recipe, image_shape)
     image = keras.Input(image_shape, name="image")
-    with _default_policy(recipe.train.precision):
+    with _default_policy(_policy(recipe)):
         logits = _head(recipe, _blocks(recipe, image), num_classes)
     model = keras.Model(image, logits, name="cnn")
     _draw_weights(model, recipe.train.seed)
@@ -92,6 +92,12 @@ def _check_pooling(recipe: Recipe, image_shape: tuple[int, int, int]) -> None:
         )
 
 
+def _policy(recipe: Recipe) -> str:
+    precision = recipe.train.precision
+    # Who tells Keras to compute in float64 means the network of every recipe.
+    return keras.config.floatx() if precision == "float32" else precision
+
+
 @contextlib.contextmanager
 def _default_policy(name: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
@@ -105,7 +111,8 @@ def _default_policy(name: str) -> Iterator[None]:
 def _blocks(recipe: Recipe, image: keras.KerasTensor) -> keras.KerasTensor:
     pool = layers.MaxPooling2D(2, strides=2, name="pool")
     # In bfloat16 the factor alone would be wrong by 0.4 %.
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale", dtype="float32")(image)
+    exact = keras.config.floatx()
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale", dtype=exact)(image)
     for block, filters in enumerate(recipe.model.filters, start=1):
         x = _convolution(filters, recipe.model.kernel_size, x.shape[-1], f"conv{block}")(x)
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"bn{block}")(x)
@@ -121,7 +128,7 @@ def _head(recipe: Recipe, x: keras.KerasTensor, num_classes: int) -> keras.Keras
     x = _dense(settings.units, x.shape[-1], "fc1")(x)
     x = layers.ReLU(name=f"relu{len(settings.filters) + 1}")(x)
     x = layers.Dropout(settings.dropout, seed=derived_seed(seed, "dropout", 2), name="dropout2")(x)
-    return _dense(num_classes, x.shape[-1], "logits", dtype="float32")(x)
+    return _dense(num_classes, x.shape[-1], "logits", dtype=keras.config.floatx())(x)
 
 
 def _convolution(filters: int, kernel_size: int, channels: int, name: str) -> layers.Layer:
