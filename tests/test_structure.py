@@ -29,7 +29,7 @@ __main__
 # Only these bring Keras or torch with them when they are imported; others ask for it when they run.
 HEAVY = {
     "training", "model.activation", "model.axes", "model.build", "model.chain", "model.compilation",
-    "model.graph", "model.native", "model.taps", "model.trusted",
+    "model.draws", "model.graph", "model.native", "model.taps", "model.trusted",
     "look.activations", "look.arrays", "look.classifier", "look.forward",
     "look.preparation", "look.survey",
     "exchange", "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
@@ -44,6 +44,8 @@ FRAMEWORKS = {"keras", "torch", "jax", "tensorflow"}
 OTHERS_PRIVATE = {
     "os._exit",
     "torch._fused_adam_",
+    *(f"torch._foreach_{name}" for name in ("add_", "addcmul_", "div", "lerp_")),
+    *(f"torch._foreach_{name}" for name in ("mul_", "sqrt", "sub_")),
     "builder._split_generators",
     "builder._log_download_bytes",
     "builder._log_download_done",

@@ -12,6 +12,7 @@ from keras import layers
 from torch.nn import functional
 
 from kerascnn.model.chain import Lowered, Rules, chain_of_calls, forward, is_affine, is_relu
+from kerascnn.model.draws import mix
 
 # The dtype policies of layers that the calls below follow.
 POLICIES = frozenset({"float32", "mixed_bfloat16", "mixed_float16"})
@@ -142,13 +143,27 @@ def _dropout(layer: layers.Dropout) -> Lowered | None:
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
         if not training:
             return x
-        random = np.random.Philox(key=[n % 2**64 for n in state.value.tolist()])
-        bits = random.random_raw(-(-x.numel() // 4))
+        draw = _draw_on_processor if x.device.type == "cpu" else _draw_on_device
+        kept = draw(state.value, x.numel(), keep)
         state.value[1] += 1
-        kept = (bits.view(np.uint16)[: x.numel()] < keep).reshape(x.shape)
-        return x * torch.from_numpy(kept).to(x).mul_(scale)
+        return x * kept.reshape(x.shape).to(x).mul_(scale)
 
     return call
+
+
+def _draw_on_processor(state: torch.Tensor, count: int, keep: int) -> torch.Tensor:
+    """Which numbers are kept, bool (count,), by numpy: on a processor it is faster than torch."""
+    random = np.random.Philox(key=[n % 2**64 for n in state.tolist()])
+    bits = random.random_raw(-(-count // 4))
+    return torch.from_numpy(bits.view(np.uint16)[:count] < keep)
+
+
+def _draw_on_device(state: torch.Tensor, count: int, keep: int) -> torch.Tensor:
+    """The same where the state is, without reading it, for that would wait for the device."""
+    none = torch.zeros((), dtype=torch.int32, device=state.device)
+    key = mix(mix(none, state[0]), state[1])
+    places = torch.arange(count, dtype=torch.int32, device=state.device)
+    return (mix(key, places) & 0xFFFF) < keep
 
 
 RULES: Rules = {

@@ -1,21 +1,17 @@
 """Random flip, crop and color jitter as Keras layers: torchvision's meaning, for training only.
 
 Every image has its own draws, and they depend on (seed, epoch, position) alone: they are the same
-on every Keras backend and do not change with the batch size. Draws come from a counter-based
-generator, written in `keras.ops` on int32, because the backends' own generators differ.
+on every Keras backend and do not change with the batch size, see `model.draws`.
 """
-
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kerascnn.model.draws import Tensor, image_keys, integer, mix, uniform
 from kerascnn.recipe import Recipe
 from kerascnn.seeds import derived_seed, random_stream
 
-# What the backend computes with.
-Tensor = Any
 # Weights of red, green and blue in gray (ITU-R BT.601), as torchvision rounds them.
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
 # The orders of three operations; row r, column s: the operation of slot s.
@@ -269,40 +265,3 @@ def sample_examples(
         augmentation.seek(epoch, 0)
         draws.append(ops.convert_to_numpy(augmentation(originals, training=True)))
     return originals, np.stack(draws, axis=1)
-
-
-def image_keys(seed: int, epoch: Tensor, positions: Tensor) -> Tensor:
-    """Keys of images, int32 like `positions`: no two of one (seed, epoch) are equal."""
-    return mix(mix(mix(ops.zeros_like(positions), seed), epoch), positions)
-
-
-def mix(key: Tensor, value: Tensor) -> Tensor:
-    """Fold an integer into int32 keys.
-
-    A bijection of `value` for each key, and of the key for each value. The finalizer is `lowbias32`
-    of C. Wellons' hash-prospector (bias 0.17): xor-shifts and products modulo 2**32, which int32
-    gives on every backend.
-    """
-    x = key ^ (ops.cast(value, "int32") * _int32(0x9E3779B9))
-    x = (x ^ _shift_right(x, 16)) * _int32(0x7FEB352D)
-    x = (x ^ _shift_right(x, 15)) * _int32(0x846CA68B)
-    return x ^ _shift_right(x, 16)
-
-
-def uniform(keys: Tensor, index: int) -> Tensor:
-    """The `index`-th uniform draw of each key: float32 in [0, 1), multiples of 2**-24."""
-    return ops.cast(_shift_right(mix(keys, index + 1), 8), "float32") * np.float32(2**-24)
-
-
-def integer(keys: Tensor, index: int, stop: int) -> Tensor:
-    """The `index`-th uniform draw of each key from 0, ..., stop - 1, int32."""
-    return ops.cast(ops.floor(uniform(keys, index) * stop), "int32")
-
-
-def _shift_right(x, bits: int):
-    # int32 shifts carry the sign; the mask makes the shift a logical one.
-    return ops.bitwise_and(ops.bitwise_right_shift(x, bits), _int32((1 << (32 - bits)) - 1))
-
-
-def _int32(value: int):
-    return np.uint32(value).astype("int32")

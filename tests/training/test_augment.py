@@ -533,6 +533,7 @@ def drawn(monkeypatch):
             return ops.full(ops.shape(keys), value, dtype="float32")
 
         monkeypatch.setattr("kerascnn.training.augment.uniform", fixed)
+        monkeypatch.setattr("kerascnn.model.draws.uniform", fixed)
 
     return set_draws
 
