@@ -20,6 +20,7 @@ from kerascnn.cli import (
     run,
     runs,
     study,
+    together,
 )
 from kerascnn.cli.output import fail, show_version
 from kerascnn.cli.streams import guard_streams
@@ -81,6 +82,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("report")(report.report)
 app.command("reproduce")(study.reproduce)
+app.command("run-together", hidden=True)(together.run_together)
 app.command("audit")(study.audit)
 app.command("top-activations")(look.top_activations)
 app.command("feature-maps")(look.feature_maps)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kerascnn.backend import describe_backend, require_backend
 from kerascnn.cli.options import (
     DataDir,
     DatasetName,
@@ -19,10 +20,11 @@ from kerascnn.cli.options import (
 )
 from kerascnn.cli.output import err, out, print_json, remark
 from kerascnn.cli.report import write_report
-from kerascnn.errors import RunError, SelectionError
+from kerascnn.errors import BackendError, RunError, SelectionError
 from kerascnn.show.words import counted
 
 if TYPE_CHECKING:
+    from kerascnn.recipe import Recipe
     from kerascnn.records.study import Audit, StudyRow
     from kerascnn.study.reproduce import Reproduction
 
@@ -46,6 +48,13 @@ def reproduce(
         str, typer.Option(help="How many seeds, from 0 on, or a list such as 0,5,7.")
     ] = "3",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; they share the cores.")] = 1,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together",
+            help="Train all seeds of a recipe as one computation, in one process; on torch.",
+        ),
+    ] = False,
     reading: Annotated[
         str,
         typer.Option(
@@ -66,7 +75,6 @@ def reproduce(
     Finished runs are not repeated, and unfinished ones go on: you can stop at any time and give the
     same command again. At the end, report.html in the directory of the runs shows all of them.
     """
-    from kerascnn.backend import require_backend
     from kerascnn.cli.evaluate import load_with_progress
     from kerascnn.cli.run import interruptible
     from kerascnn.data import with_absolute_folder
@@ -77,7 +85,9 @@ def reproduce(
     values = _parse_settings(set_, {"data.dataset": dataset, "train.epochs": epochs})
     loaded = [with_absolute_folder(r) for r in choose_recipes(recipes or (), chosen, values)]
     require_backend()
-    work = Reproduction(loaded, wanted, chosen, runs_dir, data_dir)
+    if together:
+        _check_together(loaded)
+    work = Reproduction(loaded, wanted, chosen, runs_dir, data_dir, together)
     for name in work.datasets:  # decoded once, rather than in each run
         load_with_progress(name, data_dir)
     with interruptible(f"the same command goes on with what is in {runs_dir}"):
@@ -125,6 +135,14 @@ def _parse_settings(settings: list[str] | None, options: dict) -> dict[str, obje
         if key in values:
             raise SelectionError(f"--set {key}=... has no place here: {instead}.")
     return values
+
+
+def _check_together(recipes: list[Recipe]) -> None:
+    if (backend := describe_backend()["backend"]) != "torch":
+        raise BackendError(f"--together is for torch, not for {backend}; leave it out there.")
+    for recipe in recipes:
+        if (precision := recipe.train.precision) != "float32":
+            raise SelectionError(f"--together is for float32, but {recipe.name} is {precision}.")
 
 
 def _audit(runs_dir: Path, data_dir: Path | None) -> Audit:

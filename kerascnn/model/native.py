@@ -77,27 +77,45 @@ def _batch_normalization(layer: layers.BatchNormalization) -> Lowered | None:
     if layer.axis not in (-1, last_axis) or not layer.center or not layer.scale or layer.renorm:
         return None
     gamma, beta = layer.gamma.value, layer.beta.value
-    mean, variance = layer.moving_mean.value, layer.moving_variance.value
-    batch_mean, batch_variance = torch.zeros_like(mean), torch.zeros_like(variance)
+    moving = layer.moving_mean.value, layer.moving_variance.value
     dtype = _dtype(layer)
 
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
-        size = x.numel() // x.shape[-1]
-        if training and size == 1:  # of one number, torch has no variance
-            return layer(x, training=True)
-        x = x.to(dtype).movedim(-1, 1)
-        if not (training and layer.trainable):
-            x = functional.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
-            return x.movedim(1, -1)
-        x = functional.batch_norm(
-            x, batch_mean, batch_variance, gamma, beta, True, 1.0, layer.epsilon
-        )
-        # torch gives the unbiased variance; Keras's moving variance is of the biased one.
-        mean.lerp_(batch_mean, 1 - layer.momentum)
-        variance.lerp_(batch_variance * ((size - 1) / size), 1 - layer.momentum)
-        return x.movedim(1, -1)
+        return normalize(layer, x.to(dtype), gamma, beta, moving, training)
 
     return call
+
+
+def normalize(
+    layer: layers.BatchNormalization,
+    x: torch.Tensor,
+    gamma: torch.Tensor,
+    beta: torch.Tensor,
+    moving: tuple[torch.Tensor, torch.Tensor],
+    training: bool,
+) -> torch.Tensor:
+    """Batch normalization as a layer says, with other numbers than its own.
+
+    Args:
+        x: (num_images, ..., channels).
+        gamma, beta: (channels,).
+        moving: mean and variance, (channels,); in training they move.
+    """
+    x, (mean, variance) = x.movedim(-1, 1), moving
+    if not (training and layer.trainable):
+        x = functional.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
+        return x.movedim(1, -1)
+    of_batch = torch.zeros_like(mean), torch.zeros_like(variance)
+    size = x.numel() // x.shape[1]
+    if size == 1:  # of one number, torch has no variance
+        of_batch[0].copy_(x.detach().flatten())
+        x = torch.zeros_like(x) * x * gamma.view(x.shape) + beta.view(x.shape)
+    else:
+        x = functional.batch_norm(x, *of_batch, gamma, beta, True, 1.0, layer.epsilon)
+    # torch gives the unbiased variance; Keras's moving variance is of the biased one.
+    mean.lerp_(of_batch[0], 1 - layer.momentum)
+    variance.lerp_(of_batch[1] * ((size - 1) / size), 1 - layer.momentum)
+    return x.movedim(1, -1)
 
 
 def _max_pooling(layer: layers.MaxPooling2D) -> Lowered | None:
@@ -135,20 +153,34 @@ def _dense(layer: layers.Dense) -> Lowered | None:
 def _dropout(layer: layers.Dropout) -> Lowered | None:
     if layer.noise_shape is not None or not 0 < layer.rate < 1:
         return None
-    # Of 16 random bits, the share that keeps a number.
-    keep = round((1 - layer.rate) * 2**16)
-    scale = 2**16 / keep
+    keep, scale = share_kept(layer)
     state = layer.seed_generator.state
 
     def call(x: torch.Tensor, training: bool) -> torch.Tensor:
         if not training:
             return x
-        draw = _draw_on_processor if x.device.type == "cpu" else _draw_on_device
-        kept = draw(state.value, x.numel(), keep)
-        state.value[1] += 1
-        return x * kept.reshape(x.shape).to(x).mul_(scale)
+        return x * draw_kept(state, x.numel(), keep).reshape(x.shape).to(x).mul_(scale)
 
     return call
+
+
+def share_kept(layer: layers.Dropout) -> tuple[int, float]:
+    """Of 2**16 numbers, how many a dropout keeps, and the factor that makes up for the others."""
+    keep = round((1 - layer.rate) * 2**16)
+    return keep, 2**16 / keep
+
+
+def draw_kept(state: keras.Variable, count: int, keep: int) -> torch.Tensor:
+    """Which of so many numbers a dropout keeps, bool (count,); the next draws are others.
+
+    Args:
+        state: of the dropout's seed generator.
+        keep: as `share_kept` gives it.
+    """
+    draw = _draw_on_processor if state.value.device.type == "cpu" else _draw_on_device
+    kept = draw(state.value, count, keep)
+    state.value[1] += 1
+    return kept
 
 
 def _draw_on_processor(state: torch.Tensor, count: int, keep: int) -> torch.Tensor:

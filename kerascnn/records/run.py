@@ -126,6 +126,8 @@ class Environment(Record):
         versions: of packages, by their names.
         python, platform: such as `3.11.9` and `Linux x86_64`.
         fast_step: whether kerascnn's own training step was taken.
+        together: how many networks trained in the same process as one computation, where it was
+            more than this one; the seconds of an epoch are then those of all.
         num_parameters: weights of the network, also those that are not trained.
         commit: of the package, where it is a checkout of git.
         started: date and time, ISO 8601.
@@ -143,6 +145,7 @@ class Environment(Record):
     python: str | None = None
     platform: str | None = None
     fast_step: bool | None = None
+    together: int | None = None
     num_parameters: int | None = None
     commit: str | None = None
     converted_from: ConvertedFrom | None = None

@@ -1,4 +1,4 @@
-"""Many runs, each in a process of its own, so that any of them can be stopped and gone on with."""
+"""Many runs in processes of their own, so that any of them can be stopped and gone on with."""
 
 import ctypes
 import functools
@@ -40,7 +40,8 @@ class Job:
         state: `there` (was finished before), `waiting`, `running`, `done` or `failed`.
         run: its run, once there is a directory.
         message: why it failed.
-        process: makes the run; None before it is started.
+        process: makes the run, and others of its recipe where they train together; None before it
+            is started.
     """
 
     recipe: Recipe
@@ -76,6 +77,7 @@ class Reproduction:
         recipes: as shipped.
         seeds: of each recipe.
         runs_dir: where runs are, and are made.
+        together: whether the seeds of a recipe train as one computation, in one process.
 
     Raises:
         RunError: if no runs can be made in the directory.
@@ -88,8 +90,9 @@ class Reproduction:
         reading: Reading,
         runs_dir: Path,
         data_dir: Path | None = None,
+        together: bool = False,
     ):
-        self.recipes, self.reading = recipes, reading
+        self.recipes, self.reading, self.together = recipes, reading, together
         self.runs_dir, self.data_dir = Path(runs_dir), data_dir
         # Fail once and early, rather than in each run.
         try:
@@ -145,14 +148,25 @@ class Reproduction:
         if not recent:
             return None
         # Those that run go on; each of the others takes the place that is free first.
-        busy = sorted(job.epochs_left for job in running)
+        busy = sorted(max(j.epochs_left for j in group) for group in self._groups("running"))
         free_at = [0] * (num_jobs - len(busy)) + busy
-        for job in self._jobs("waiting"):
-            heapq.heapreplace(free_at, free_at[0] + job.epochs_left)
+        for group in self._groups("waiting"):
+            heapq.heapreplace(free_at, free_at[0] + max(job.epochs_left for job in group))
         return statistics.median(recent) * max(free_at)
 
     def _jobs(self, *states: str) -> list[Job]:
         return [job for job in self.jobs if job.state in states]
+
+    def _groups(self, state: str) -> list[list[Job]]:
+        """Jobs in a state, those together that one process makes or is to make."""
+        groups: list[list[Job]] = []
+        for job in self._jobs(state):
+            mates = (group for group in groups if self.together and _are_mates(group[0], job))
+            if group := next(mates, None):
+                group.append(job)
+            else:
+                groups.append([job])
+        return groups
 
     def _look_for(self, job: Job) -> Job:
         """Find the run of a job, which another process may have made by now."""
@@ -163,36 +177,48 @@ class Reproduction:
 
     def _fill(self, num_jobs: int) -> bool:
         """Start as many as there is room for; gives whether anything is left to wait for."""
-        for job in self._jobs("waiting"):
-            if len(self._jobs("running")) < num_jobs and self._look_for(job).state == "waiting":
-                self._start(job, num_jobs)
+        for group in self._groups("waiting"):
+            has_room = len(self._groups("running")) < num_jobs
+            if has_room and (missing := [j for j in group if self._look_for(j).state == "waiting"]):
+                self._start(missing, num_jobs)
         return bool(self._jobs("running"))
 
-    def _start(self, job: Job, num_jobs: int) -> None:
-        at_a_time = min(num_jobs, len(self._jobs("waiting", "running")))
+    def _start(self, group: list[Job], num_jobs: int) -> None:
+        at_a_time = min(num_jobs, len(self._groups("waiting")) + len(self._groups("running")))
         try:
             with _deaf():  # an interrupt in here would leave a process that nobody knows of
-                job.process = _Process(job, self.runs_dir, self.data_dir, at_a_time)
-                job.state = "running"
+                process = _Process(group, self.runs_dir, self.data_dir, at_a_time)
+                for job in group:
+                    job.process, job.state = process, "running"
         except OSError as error:
-            job.state, job.message = "failed", f"no process can be started: {error.strerror}."
+            for job in group:
+                job.state, job.message = "failed", f"no process can be started: {error.strerror}."
 
     def _reap(self) -> None:
-        for job in self._jobs("running"):
-            job.run = job.run or find_same(self.runs_dir, job.recipe)
-            if (status := job.process.popen.poll()) is not None:
-                said = job.process.close()
-                job.state, job.message = ("failed", _why(status, said)) if status else ("done", "")
+        for group in self._groups("running"):
+            for job in group:
+                job.run = job.run or find_same(self.runs_dir, job.recipe)
+            process = group[0].process
+            if (status := process.popen.poll()) is not None:
+                self._end(group, status, process.close())
+
+    def _end(self, group: list[Job], status: int, said: list[str]) -> None:
+        for job in group:
+            # Of several, one may have failed alone.
+            is_done = not status or (len(group) > 1 and self._look_for(job).state == "there")
+            job.state = "done" if is_done else "failed"
+            job.message = "" if is_done else _why(status, _about(job, said))
 
     def _stop(self) -> None:
         """Let each process that still runs store its state and end."""
-        running = self._jobs("running")
-        for job in running:
-            job.process.popen.terminate()
-        for job in running:
-            job.process.popen.wait()
-            job.process.close()
-            job.state = "waiting"
+        groups = self._groups("running")
+        for group in groups:
+            group[0].process.popen.terminate()
+        for group in groups:
+            group[0].process.popen.wait()
+            group[0].process.close()
+            for job in group:
+                job.state = "waiting"
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -216,13 +242,19 @@ def _recent_seconds(jobs: list[Job]) -> list[float]:
     return [seconds for job in jobs for seconds in job.epoch_seconds[-RECENT_EPOCHS:]]
 
 
-class _Process:
-    """`kerascnn run`, `resume` or `evaluate` of one job."""
+def _are_mates(job: Job, other: Job) -> bool:
+    """Whether two runs are of one recipe but for the seed, and one process makes both, or none."""
+    seed = {"train.seed": other.recipe.train.seed}
+    return job.process is other.process and trains_as(job.recipe.with_values(seed), other.recipe)
 
-    def __init__(self, job: Job, runs_dir: Path, data_dir: Path | None, at_a_time: int):
+
+class _Process:
+    """`kerascnn run`, `resume` or `evaluate` of one job, or `run-together` of several."""
+
+    def __init__(self, group: list[Job], runs_dir: Path, data_dir: Path | None, at_a_time: int):
         self.directory = tempfile.TemporaryDirectory(prefix="kerascnn-")
         self.log_path = Path(self.directory.name, "log")
-        command = self._command(job, runs_dir)
+        command = self._command(group, runs_dir)
         command += ["--json"] + (["--data-dir", str(data_dir)] if data_dir else [])
         try:
             with self.log_path.open("wb") as log:
@@ -240,20 +272,32 @@ class _Process:
             self.directory.cleanup()
             raise
 
-    def _command(self, job: Job, runs_dir: Path) -> list[str]:
-        if not job.run:
-            recipe_path = Path(self.directory.name, "recipe.toml")
-            recipe_path.write_text(job.recipe.to_toml(), "utf-8")
-            return ["run", str(recipe_path), "--runs-dir", str(runs_dir)]
+    def _command(self, group: list[Job], runs_dir: Path) -> list[str]:
+        job, *others = group
+        if others or not job.run:
+            paths = [self._write_recipe(place, each) for place, each in enumerate(group)]
+            command = "run-together" if others else "run"
+            return [command, *paths, "--runs-dir", str(runs_dir)]
         # A run that is trained already lacks its figures, or they are damaged.
         is_trained = job.run.status in ("trained", "finished")
         return ["evaluate" if is_trained else "resume", str(job.run.path)]
+
+    def _write_recipe(self, place: int, job: Job) -> str:
+        path = Path(self.directory.name, f"recipe{place}.toml")
+        path.write_text(job.recipe.to_toml(), "utf-8")
+        return str(path)
 
     def close(self) -> list[str]:
         """Tidy up; the lines that the process wrote on standard error."""
         lines = self.log_path.read_text("utf-8", "replace").split("\n")
         self.directory.cleanup()
         return [line for line in lines if line.strip()]
+
+
+def _about(job: Job, said: list[str]) -> list[str]:
+    """What a process said of one of its jobs; all that it said, if that is nothing."""
+    of_job = [line for line in said if f" {job.name}: " in line]
+    return [line.replace(f"{job.name}: ", "", 1) for line in of_job] or said
 
 
 def _why(status: int, said: list[str]) -> str:

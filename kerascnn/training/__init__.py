@@ -1,28 +1,27 @@
 """Train a recipe: compile, fit, and keep the epoch of lowest validation loss."""
 
-import subprocess
 import warnings
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 import keras
 
-from kerascnn.backend import describe_backend, require_backend, why_slower
-from kerascnn.data import Dataset, load_dataset, split_validation
+from kerascnn.backend import require_backend, why_slower
+from kerascnn.data import Dataset, load_dataset
 from kerascnn.denormals import flush_denormals
-from kerascnn.errors import DatasetError, RunError, SlowerWarning, TrainingInterrupted
-from kerascnn.model.build import compile_model
-from kerascnn.recipe import Recipe, differences, parse_recipe
-from kerascnn.recipe.toml import parse_toml
-from kerascnn.records.run import Checkpoint, Environment
+from kerascnn.errors import SlowerWarning, TrainingInterrupted
+from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.run.find import create_run
-from kerascnn.training.augment import build_augmentation
-from kerascnn.training.batches import TrainingBatches
 from kerascnn.training.callbacks import FiniteLoss, KeepRun
-from kerascnn.training.checkpoint import restore
-from kerascnn.training.steps import use_fast_step
+from kerascnn.training.trainee import (
+    Trainee,
+    begin_training,
+    build_batches,
+    continue_training,
+    find_checkpoint,
+    finish_training,
+)
 
 # Validation images a step: the result does not depend on it, the speed does.
 VALIDATION_BATCH_SIZE = 500
@@ -64,15 +63,12 @@ def train(
     if slower := why_slower(recipe.train.precision):
         warnings.warn(slower, SlowerWarning, stacklevel=2)
     dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
-    model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
     run = create_run(recipe, runs_dir)
     with run.locked():
-        begin = Checkpoint(recipe=recipe.to_toml(), dataset=dataset.training_digest(), fast=fast)
-        run.write_environment(_describe(model, fast))
-        run.write_checkpoint(begin)
+        trainee = begin_training(run, dataset, fast)
         if started:
             started(run)
-        _fit(run, begin, model, dataset, callbacks)
+        _fit(trainee, dataset, callbacks)
     return run
 
 
@@ -102,68 +98,29 @@ def resume(
     require_backend()
     with run.locked():
         run.settle()
-        checkpoint, recipe = _checkpoint_of(run), run.recipe
+        checkpoint, recipe = find_checkpoint(run), run.recipe
         if len(checkpoint.history) == recipe.train.epochs:
-            _finish(run, checkpoint)
+            finish_training(run, checkpoint)
             return run
         dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
-        if dataset.training_digest() != checkpoint.dataset:
-            raise DatasetError(
-                f"The data set '{dataset.name}' is not the one that run '{run.name}' began with: "
-                "its images or labels have changed."
-            )
-        model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
-        environment = run.read_environment()
-        again = (*environment.resumed, _describe(model, checkpoint.fast))
-        run.write_environment(environment.model_copy(update={"resumed": again}))
-        if checkpoint.history:
-            restore(model, run.read_arrays())
+        trainee = continue_training(run, dataset)
         if started:
             started(run)
-        _fit(run, checkpoint, model, dataset, callbacks)
+        _fit(trainee, dataset, callbacks)
     return run
 
 
-def _checkpoint_of(run: Run) -> Checkpoint:
-    checkpoint = run.read_checkpoint()
-    if checkpoint is None:
-        raise RunError(f"Run '{run.name}' has no checkpoint to go on from.")
-    try:
-        began = parse_recipe(parse_toml(checkpoint.recipe), f"the checkpoint of run '{run.name}'")
-    except ValueError as error:
-        raise RunError(f"The checkpoint of run '{run.name}' holds no recipe: {error}.") from None
-    if changes := differences(began, run.recipe):
-        raise RunError(
-            f"The recipe of run '{run.name}' was changed since it began: {'; '.join(changes)}. "
-            "Change it back, or begin another run."
-        )
-    return checkpoint
-
-
-def _describe(model: keras.Model, fast: bool) -> Environment:
-    """What `environment.json` says; gives the model its fast step."""
-    return Environment(
-        **describe_backend(),
-        fast_step=fast and use_fast_step(model),
-        num_parameters=model.count_params(),
-        commit=_git_commit(),
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
-    )
-
-
-def _fit(
-    run: Run, checkpoint: Checkpoint, model: keras.Model, dataset: Dataset, callbacks: Callbacks
-) -> None:
-    recipe = run.recipe
-    batches, validation = build_batches(recipe, dataset)
+def _fit(trainee: Trainee, dataset: Dataset, callbacks: Callbacks) -> None:
+    run, checkpoint = trainee.run, trainee.checkpoint
+    batches, validation = build_batches(run.recipe, dataset)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch))
     keep = KeepRun(run, checkpoint)
     try:
         with flush_denormals():
-            model.fit(
+            trainee.model.fit(
                 batches,
                 initial_epoch=len(checkpoint.history),
-                epochs=recipe.train.epochs,
+                epochs=run.recipe.train.epochs,
                 shuffle=False,
                 validation_data=validation,
                 validation_batch_size=VALIDATION_BATCH_SIZE,
@@ -172,32 +129,4 @@ def _fit(
             )
     except KeyboardInterrupt as interrupt:
         raise TrainingInterrupted(run, interrupt) from None
-    _finish(run, keep.checkpoint)
-
-
-def _finish(run: Run, checkpoint: Checkpoint) -> None:
-    run.write_checkpoint(checkpoint)  # without the arrays, which are not needed any more
-    seconds = round(sum(row.seconds for row in checkpoint.history), 2)
-    environment = run.read_environment()
-    run.write_environment(environment.model_copy(update={"wall_seconds": seconds}))
-
-
-def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:
-    """Training batches, augmented, and validation images and labels, never augmented."""
-    images, labels, settings = dataset.train_images, dataset.train_labels, recipe.train
-    fraction = recipe.data.validation_fraction
-    training, validation = split_validation(len(images), fraction, settings.seed)
-    augmentation = build_augmentation(recipe)
-    augment = augmentation if augmentation.steps else None
-    batches = TrainingBatches(images, labels, settings.batch_size, settings.seed, augment, training)
-    return batches, (images[validation], labels[validation])
-
-
-def _git_commit() -> str | None:
-    """The commit that this package is checked out at, if it is."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    finish_training(run, keep.checkpoint)

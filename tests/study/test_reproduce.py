@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import pytest
 from made.runs import begin_run, make_run
 from rich.console import Console
@@ -16,8 +17,9 @@ from kerascnn import list_runs, load_recipe
 from kerascnn.cli.study_display import StudyDisplay
 from kerascnn.errors import SelectionError
 from kerascnn.study.readings import DEFAULT, READINGS
-from kerascnn.study.reproduce import Job, Reproduction, _deaf, _why, parse_seeds
+from kerascnn.study.reproduce import Job, Reproduction, _about, _deaf, _why, parse_seeds
 
+on_torch = pytest.mark.skipif(keras.config.backend() != "torch", reason="what torch alone does")
 FIRST = load_recipe("sgd-lr0.01")
 # A run of short epochs on images drawn here, with a network that trains in seconds.
 SHORT = (
@@ -194,6 +196,76 @@ def test_run_that_fails_does_not_stop_the_others(invoke):
     assert "Traceback" not in remarks
 
 
+def test_seeds_that_train_together_are_one_process():
+    recipes = [FIRST, load_recipe("adam-lr0.001")]
+    work = Reproduction(recipes, [0, 1, 2], DEFAULT, "runs", together=True)
+    assert [[job.name for job in group] for group in work._groups("waiting")] == [
+        [f"{recipe.name}, seed {seed}" for seed in (0, 1, 2)] for recipe in recipes
+    ]
+    make_run("runs", seed=0)  # 25 epochs of a second each
+    work = Reproduction(recipes, [0, 1], DEFAULT, "runs", together=True)
+    assert work.seconds_left(1) == 25 + 50
+    assert work.seconds_left(2) == 50
+
+
+def test_what_is_said_of_one_of_several_is_its_message():
+    said = ["Error: sgd-lr0.01, seed 1: The loss became nan.", "sgd-lr0.01 on shapes"]
+    jobs = [Job(FIRST.with_values({"train.seed": seed})) for seed in (0, 1)]
+    assert [_why(1, _about(job, said)) for job in jobs] == [
+        "sgd-lr0.01, seed 1: The loss became nan.", "The loss became nan.",
+    ]  # fmt: skip
+
+
+@on_torch
+@pytest.mark.slow
+def test_seeds_train_together_and_are_found_again(invoke):
+    arguments = ("reproduce", "sgd-lr0.01", "--together", "--seeds", 3, *SHORT)
+    status, output, remarks = invoke(*arguments)
+    assert status == 0, remarks
+    assert "sgd-lr0.01, seed 2: done" in remarks
+    assert "±" in output
+    assert [run.read_environment()["together"] for run in list_runs()] == [3, 3, 3]
+    status, _, remarks = invoke(*arguments)
+    assert status == 0
+    assert "3 runs: 3 there, 0 to go on with, 0 to begin" in remarks
+
+
+@on_torch
+@pytest.mark.slow
+def test_of_those_that_train_together_each_fails_by_itself(invoke):
+    arguments = ("sgd-lr0.01", "--together", "--seeds", 2, *SHORT)
+    status, _, remarks = invoke("reproduce", *arguments, "--set", "train.learning_rate=1000")
+    assert status == 1
+    for seed in (0, 1):
+        assert f"sgd-lr0.01, seed {seed}: failed: The loss became" in remarks
+    assert "Traceback" not in remarks
+
+
+@on_torch
+@pytest.mark.slow
+def test_seeds_that_train_together_go_on_after_sigterm(command):
+    arguments = command("reproduce", "sgd-lr0.01", "--together", "--seeds", 2, *SHORT)
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: len(list_runs()) == 2 and all(len(r.read_history()) for r in list_runs()))
+        process.send_signal(signal.SIGTERM)
+        _, remarks = process.communicate(timeout=60)
+    assert process.returncode == 143, remarks
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "0 there, 2 to go on with, 0 to begin" in done.stderr
+    assert len(list_runs()) == 2
+    for run in list_runs():
+        assert run.status == "finished"
+        assert len(run.read_environment()["resumed"]) == 1
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="torch trains together")
+def test_other_backends_do_not_train_together(invoke):
+    status, _, remarks = invoke("reproduce", "sgd-lr0.01", "--together", *SHORT)
+    assert status == 1
+    assert "--together is for torch" in remarks
+
+
 def test_help_names_the_readings_that_have_runs(invoke):
     _, shown, _ = invoke("reproduce", "--help")
     with_runs = {name for name, reading in READINGS.items() if reading.has_own_runs}
@@ -221,6 +293,10 @@ def test_help_names_the_readings_that_have_runs(invoke):
         (("--set", "name=x"), "has no place here"),
         (("--dataset", "shapes", "--runs-dir", "a-file"), "No run can be made in 'a-file'"),
         (("--data-dir", "nowhere"), "nowhere"),
+        (
+            ("sgd-lr0.01", "--together", "--set", "train.precision=mixed_bfloat16"),
+            "--together is for float32, but sgd-lr0.01 is mixed_bfloat16.",
+        ),
     ],
 )
 def test_wrong_use_is_one_line(invoke, arguments, said):

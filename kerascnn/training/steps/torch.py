@@ -26,7 +26,7 @@ class TorchStep(FastStep):
 
     def __init__(self, model: keras.Model, calls: list[keras.layers.Layer]):
         super().__init__(model, calls, RULES)
-        self.update = _update_of(model.optimizer)
+        self.update = update_of(model.optimizer)
         # Keras assigns to these tensors in place.
         self.weights = [(weight, weight.value) for weight in model.weights]
 
@@ -41,7 +41,7 @@ class TorchStep(FastStep):
             return self.model.train_step(iterator_data[0])
         images, labels = _unpack(iterator_data)
         logits = self.forward(images, training=True)
-        loss = _cross_entropy(logits, labels)
+        loss = cross_entropy(logits, labels)
         weights, values = zip(*trained, strict=True)
         gradients = torch.autograd.grad(self.model.optimizer.scale_loss(loss), values)
         with torch.no_grad():
@@ -55,7 +55,7 @@ class TorchStep(FastStep):
                 return self.model.test_step(iterator_data[0])
             images, labels = _unpack(iterator_data)
             logits = self.forward(images, training=False)
-            return self._count(logits, labels, _cross_entropy(logits, labels))
+            return self._count(logits, labels, cross_entropy(logits, labels))
 
     def _count(self, logits, labels, loss) -> dict[str, torch.Tensor]:
         """Add to the sums of Keras's own metrics, and give their means."""
@@ -80,12 +80,15 @@ def _unpack(iterator_data: list) -> tuple[torch.Tensor, torch.Tensor]:
     return convert(images, "float32"), convert(labels, "int64")
 
 
-def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    # The mean over all labels, as in Keras; torch's own leaves out those that it ignores, -100.
-    return functional.cross_entropy(logits, labels, reduction="none").mean()
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mean loss of logits (..., num_images, num_classes), float32 (...)."""
+    losses = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+    # Over all labels, as in Keras; torch's own mean leaves out those that it ignores, -100.
+    return losses.reshape(labels.shape).mean(-1)
 
 
-def _update_of(optimizer: keras.Optimizer) -> Callable[[Sequence, Sequence], object]:
+def update_of(optimizer: keras.Optimizer) -> Callable[[Sequence, Sequence], object]:
+    """An optimizer's update as a function of gradients and variables, in few calls."""
     is_adam = kind_of_update(optimizer) is keras.optimizers.Adam
     return _Adam(optimizer) if is_adam else optimizer.apply
 

@@ -1,0 +1,224 @@
+"""Train one recipe with many seeds in one process, as one computation, on torch."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from kerascnn.backend import require_backend
+from kerascnn.data import Dataset, load_dataset
+from kerascnn.denormals import flush_denormals
+from kerascnn.errors import BackendError, TrainingError
+from kerascnn.recipe import Recipe, differences
+from kerascnn.run import Run
+from kerascnn.run.find import create_run, find_same
+from kerascnn.training import VALIDATION_BATCH_SIZE
+from kerascnn.training.callbacks import FiniteLoss, KeepRun
+from kerascnn.training.trainee import (
+    Trainee,
+    begin_training,
+    build_batches,
+    continue_training,
+    find_checkpoint,
+    finish_training,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one of the runs.
+
+    Attributes:
+        error: why its training stopped early; None if it is trained to its end.
+    """
+
+    run: Run
+    error: TrainingError | None = None
+
+
+def train_together(
+    recipes: Sequence[Recipe],
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    dataset: Dataset | None = None,
+    started: Callable[[Run], object] | None = None,
+) -> list[Outcome]:
+    """Train recipes that differ in their seeds alone, each into a run of its own.
+
+    Each network has the split, the order of images, the augmentation and the dropout of its own
+    seed, and the run is what `train` makes of it, but for float32 rounding: sums are added in
+    another order. A recipe with a run in `runs_dir` that is not trained to its end goes on with it.
+
+    Args:
+        recipes: in float32.
+        runs_dir, data_dir, dataset: as for `train`.
+        started: called with each run before its first epoch.
+
+    Returns:
+        For each recipe its run. A run whose loss is not finite stops; the others go on.
+
+    Raises:
+        BackendError: if the backend is not torch.
+        TrainingError: if the recipes differ in more than their seeds, or cannot be trained so.
+        DatasetError: if the data set cannot be loaded, or is another one than a run began with.
+        RunError: if a run directory cannot be written, or another process trains the run.
+        KeyboardInterrupt: if it was interrupted; the runs hold the epochs until then.
+    """
+    _check(recipes)
+    dataset = dataset or load_dataset(recipes[0].data.dataset, data_dir)
+    with ExitStack() as stack, flush_denormals():
+        runs = [_take(recipe, runs_dir, stack) for recipe in recipes]
+        unfinished = [run for run in runs if not _is_trained(run)]
+        learners = {run.path: _Learner(run, dataset, len(unfinished)) for run in unfinished}
+        for run in unfinished if started else ():
+            started(run)
+        group: list[_Learner] = []
+        while behind := _furthest_behind(learners.values()):
+            if behind != group:
+                group, step = behind, _step_of(behind)
+            _train_epoch(group, step)
+    errors = {path: learner.error for path, learner in learners.items()}
+    return [Outcome(run, errors.get(run.path)) for run in runs]
+
+
+def _check(recipes: Sequence[Recipe]) -> None:
+    require_backend()
+    if keras.config.backend() != "torch":
+        raise BackendError(
+            f"Networks are trained together on torch, not on {keras.config.backend()}; there, "
+            "train each alone."
+        )
+    for recipe in recipes[1:]:
+        seed = {"train.seed": recipe.train.seed}
+        if changes := differences(recipes[0].with_values(seed), recipe):
+            raise TrainingError(
+                "Recipes are trained together where only their seeds differ, but here also: "
+                f"{'; '.join(changes)}."
+            )
+
+
+def _take(recipe: Recipe, runs_dir: str | Path, stack: ExitStack) -> Run:
+    """The run of a recipe, locked and settled."""
+    run = find_same(runs_dir, recipe) or create_run(recipe, runs_dir)
+    stack.enter_context(run.locked())
+    run.settle()
+    return run
+
+
+def _is_trained(run: Run) -> bool:
+    if run.status in ("trained", "finished"):
+        return True
+    if run.read_checkpoint() is None:
+        return False
+    checkpoint = find_checkpoint(run)
+    if done := len(checkpoint.history) == run.recipe.train.epochs:
+        finish_training(run, checkpoint)
+    return done
+
+
+class _Learner:
+    """One of the networks: what it learns from, and what is done with what it shows."""
+
+    def __init__(self, run: Run, dataset: Dataset, together: int):
+        take = continue_training if run.read_checkpoint() else begin_training
+        self.trainee: Trainee = take(run, dataset, together=together)
+        self.batches, self.validation = build_batches(run.recipe, dataset)
+        self.finite, self.keep = FiniteLoss(run), KeepRun(run, self.trainee.checkpoint)
+        self.keep.set_model(self.trainee.model)
+        self.error: TrainingError | None = None
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.keep.checkpoint.history)
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is an epoch left for it."""
+        return self.error is None and self.epochs_done < self.trainee.run.recipe.train.epochs
+
+    def attempt(self, call: Callable, *arguments: object) -> None:
+        """Call what checks the losses, unless they were not finite before."""
+        if self.error is None:
+            try:
+                call(*arguments)
+            except TrainingError as error:
+                self.error = error
+
+
+def _furthest_behind(learners: Iterable[_Learner]) -> list[_Learner]:
+    """Those that have trained fewest epochs: all, but for an interruption between two of them."""
+    left = [learner for learner in learners if learner.learns]
+    fewest = min((learner.epochs_done for learner in left), default=0)
+    return [learner for learner in left if learner.epochs_done == fewest]
+
+
+def _step_of(learners: Sequence[_Learner]):
+    from kerascnn.training.steps.together import TogetherStep
+
+    return TogetherStep([learner.trainee.model for learner in learners])
+
+
+def _train_epoch(learners: Sequence[_Learner], step) -> None:
+    epoch = learners[0].epochs_done
+    for learner in learners:
+        learner.batches.begin(epoch)
+        learner.finite.on_epoch_begin(epoch)
+        learner.keep.on_epoch_begin(epoch)
+    training = _Means(len(learners))
+    for index in range(len(learners[0].batches)):
+        batch = _side_by_side([learner.batches[index] for learner in learners])
+        losses = training.add(step.train(*batch), batch)
+        for learner, loss in zip(learners, losses, strict=True):
+            learner.attempt(learner.finite.on_train_batch_end, index, {"loss": loss})
+    step.settle()
+    validation = _validate(learners, step)
+    for place, learner in enumerate(learners):
+        loss, accuracy = training.of(place)
+        val_loss, val_accuracy = validation.of(place)
+        numbers = {"loss": loss, "accuracy": accuracy}
+        numbers |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
+        learner.attempt(learner.finite.on_epoch_end, epoch, numbers)
+        learner.attempt(learner.keep.on_epoch_end, epoch, numbers)
+        if not learner.learns and learner.error is None:
+            finish_training(learner.trainee.run, learner.keep.checkpoint)
+
+
+def _validate(learners: Sequence[_Learner], step) -> "_Means":
+    means, count = _Means(len(learners)), len(learners[0].validation[0])
+    size = max(1, VALIDATION_BATCH_SIZE // len(learners))
+    for start in range(0, count, size):
+        rows = slice(start, start + size)
+        parts = [learner.validation for learner in learners]
+        batch = _side_by_side([(images[rows], labels[rows]) for images, labels in parts])
+        means.add(step.test(*batch), batch)
+    return means
+
+
+def _side_by_side(batches: Sequence[tuple]) -> tuple:
+    """Batches of several networks as one, see `TogetherStep.train`."""
+    convert = keras.ops.convert_to_tensor
+    images = keras.ops.stack([convert(images) for images, _ in batches], axis=3)
+    labels = keras.ops.stack([convert(labels, "int64") for _, labels in batches])
+    return images.flatten(3), labels
+
+
+class _Means:
+    """The mean loss and accuracy of several networks over the batches of an epoch."""
+
+    def __init__(self, networks: int):
+        self.sums, self.count = keras.ops.zeros((2, networks)), 0
+
+    def add(self, answers: tuple, batch: tuple):
+        """Count a batch; gives its mean loss for each network."""
+        (losses, hits), size = answers, batch[1].shape[1]
+        self.sums[0] += losses * size
+        self.sums[1] += hits
+        self.count += size
+        return losses
+
+    def of(self, place: int) -> tuple[float, float]:
+        """Loss and accuracy of one network."""
+        loss, accuracy = keras.ops.convert_to_numpy(self.sums)[:, place] / self.count
+        return float(loss), float(accuracy)
