@@ -32,7 +32,8 @@ HEAVY = {
     "model.draws", "model.graph", "model.native", "model.taps", "model.trusted",
     "look.activations", "look.arrays", "look.classifier", "look.forward",
     "look.preparation", "look.survey",
-    "exchange", "bench.keras_fit", "bench.pytorch_script", "cli.training_display",
+    "exchange", "bench.keras_fit", "bench.pytorch_script", "bench.expert_script",
+    "bench.whole_run", "bench.profile", "cli.training_display",
 }  # fmt: skip
 # These open files themselves: with checks of their own, or what the package brought or just wrote.
 OPENERS = {

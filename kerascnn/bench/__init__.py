@@ -1,174 +1,182 @@
-"""How fast training is beside what a user would write by hand, on this machine.
+"""How long an epoch takes beside what a user would write by hand, on this machine.
 
-Each peer trains the same network on the same images in a process of its own. The processes take
-turns, round by round, so that a machine that slows down slows all of them; what counts are ratios.
+Each peer trains the same network on the same images in a process of its own, first an epoch that is
+not timed. After that they take turns of an epoch, round by round, so that a machine that slows down
+slows all of them; what counts are ratios.
 """
 
 import contextlib
-import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from kerascnn.errors import BenchError
+from kerascnn.bench.images import STUDY, Sizes
+from kerascnn.bench.order import Order
+from kerascnn.bench.process import PeerProcess
+from kerascnn.bench.turns import Measure, Turn, compare, summarize, summarize_prediction
 from kerascnn.recipe import Recipe
-from kerascnn.records.bench import Bench, Floor, Peer, Ratios, Spread
+from kerascnn.records.bench import Bench, Floor, Profile
 
 # In the order in which they take their turns.
-PEERS = ("pytorch", "keras", "kerascnn")
-# The study's epoch: images that train, and images that validate; so many of these are timed.
-TRAINING_IMAGES, VALIDATION_IMAGES, TIMED_IMAGES = 40_000, 10_000, 2_000
+PEERS = ("pytorch", "expert", "keras", "kerascnn")
+# Steps and images of a turn that is no epoch.
+QUICK_STEPS, QUICK_VALIDATION = 60, 2_000
+# What validating an image takes of what training on it takes: there is no way back.
+VALIDATION_SHARE = 0.35
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What a peer took in one turn.
+class Plan:
+    """How much is measured.
 
     Attributes:
-        step_ms: milliseconds for a training step.
-        validation_seconds: for 10,000 images.
+        rounds: timed turns of each peer.
+        sizes: images of an epoch.
+        quick_steps: steps of a turn, instead of an epoch; None for whole epochs.
+        threads: of the processor, for each peer; None for as many as there are cores.
+        profile: whether to tell where the time of kerascnn's step goes; on torch alone.
     """
 
-    step_ms: float
-    validation_seconds: float
+    rounds: int
+    sizes: Sizes = STUDY
+    quick_steps: int | None = None
+    threads: int | None = None
+    profile: bool = False
 
-    def epoch_seconds(self, batch_size: int) -> float:
-        """Seconds for an epoch of the study."""
-        return self.step_ms / 1000 * TRAINING_IMAGES / batch_size + self.validation_seconds
+    def measure(self, batch_size: int) -> Measure:
+        """How a turn is measured."""
+        if self.quick_steps is None:
+            return Measure(batch_size, self.sizes)
+        return Measure(batch_size, Sizes(self.quick_steps * batch_size, QUICK_VALIDATION), True)
+
+
+# Called with what is being done and the seconds that are left, once they are known.
+Progress = Callable[[str, float | None], object]
 
 
 def run_bench(
     recipe: Recipe,
-    steps: int = 60,
-    rounds: int = 5,
-    threads: int | None = None,
-    progress: Callable[[str], object] = lambda what: None,
+    plan: Plan,
+    progress: Progress = lambda what, left: None,
+    estimated: Callable[[float], object] = lambda seconds: None,
 ) -> Bench:
     """Time the peers in turns.
 
     Args:
         recipe: what is trained; the batch size and the augmentation are its own.
-        steps: training steps a turn.
-        rounds: turns of each peer, after one that warms it up.
-        threads: of the processor, for each peer; None for as many as there are cores.
-        progress: called with what is being done.
+        plan: how much is measured.
+        progress: called before each thing that takes a while.
+        estimated: called with the seconds that all turns will take, once some steps of each peer
+            have told.
 
     Raises:
         BenchError: if a peer fails.
     """
-    threads = threads or os.cpu_count() or 1
-    order = {"recipe": recipe.model_dump(mode="json"), "steps": steps, "threads": threads}
-    turns: dict[str, list[Turn]] = {name: [] for name in PEERS}
-    floors = []
-    with contextlib.ExitStack() as stack:
-        workers = {}
-        for name in PEERS:
-            progress(f"starting {name}")
-            workers[name] = _Worker(name, threads)
-            stack.callback(workers[name].stop)
-            workers[name].ask(json.dumps(order))
-        for number in range(rounds):
-            for name, worker in workers.items():
-                progress(f"round {number + 1} of {rounds}: {name}")
-                turns[name].append(Turn(**worker.ask("round")))
-            floors.append(workers["kerascnn"].ask("floor")["gflop_second"])
-        about = {name: worker.ask("about") for name, worker in workers.items()}
-        network = workers["kerascnn"].ask("network")
-    batch_size = recipe.train.batch_size
-    floor_ms = [batch_size * network["mflop_image"] / gflop_second for gflop_second in floors]
-    return Bench(
-        backend=network["backend"],
-        device=network["device"],
-        threads=threads,
-        recipe=recipe.name,
-        batch_size=batch_size,
-        steps=steps,
-        rounds=rounds,
-        floor=Floor(
-            mflop_image=network["mflop_image"],
-            gflop_second=statistics.median(floors),
-            step_ms=statistics.median(floor_ms),
-        ),
-        peers=[summarize(name, turns[name], batch_size, **about[name]) for name in PEERS],
-        ratios=compare(turns, batch_size, floor_ms),
-    )
+    with tempfile.TemporaryDirectory(prefix="kerascnn-bench-") as root:
+        bench = _Bench(recipe, plan, Path(root), progress)
+        with contextlib.ExitStack() as stack:
+            for name in PEERS:
+                bench.start(name, stack)
+            estimated(bench.seconds_left())
+            for number in range(plan.rounds + 1):
+                for name in PEERS:
+                    bench.take_turn(name, number)
+            measured = bench.summarize()
+        # Only now, for the idle peers hold their memory.
+        return measured.model_copy(update={"profile": bench.profile()})
 
 
-def summarize(name: str, turns: list[Turn], batch_size: int, what: str, peak_mb: int) -> Peer:
-    """What a peer's turns come to."""
-    steps = Spread.of(turn.step_ms for turn in turns)
-    return Peer(
-        name=name,
-        what=what,
-        step_ms=steps.median,
-        step_ms_low=steps.low,
-        step_ms_high=steps.high,
-        images_second=1000 * batch_size / steps.median,
-        validation_seconds=statistics.median(turn.validation_seconds for turn in turns),
-        epoch_seconds=statistics.median(turn.epoch_seconds(batch_size) for turn in turns),
-        peak_mb=peak_mb,
-    )
+class _Bench:
+    """The processes of the peers, and what they have told so far."""
 
+    def __init__(self, recipe: Recipe, plan: Plan, root: Path, progress: Progress):
+        self.recipe, self.plan, self.root, self.progress = recipe, plan, root, progress
+        self.measure = plan.measure(recipe.train.batch_size)
+        self.threads = plan.threads or os.cpu_count() or 1
+        self.processes: dict[str, PeerProcess] = {}
+        self.turns: dict[str, list[Turn]] = {name: [] for name in PEERS}
+        self.floors: list[float] = []
+        # Seconds that a turn is expected to take, and turns that are to come, of each peer.
+        self.expected: dict[str, float] = {}
+        self.to_come = dict.fromkeys(PEERS, plan.rounds + 1)
 
-def compare(turns: dict[str, list[Turn]], batch_size: int, floor_ms: list[float]) -> Ratios:
-    """Ratios of kerascnn's turns to the others' turns, and to the floor, of the same rounds."""
+    def start(self, name: str, stack: contextlib.ExitStack) -> None:
+        """Start a peer, up to the first steps of its untimed epoch; the stack ends it."""
+        self.progress(f"starting {name}", None)
+        self.processes[name] = stack.enter_context(PeerProcess(name, self.threads))
+        step_ms = self.processes[name].ask(self._order(name).to_line())["step_ms"]
+        sizes, size = self.measure.sizes, self.measure.batch_size
+        images = sizes.training + VALIDATION_SHARE * sizes.validation
+        self.expected[name] = step_ms / 1000 * images / size
 
-    def epochs(name: str) -> np.ndarray:
-        return np.array([turn.epoch_seconds(batch_size) for turn in turns[name]])
+    def seconds_left(self) -> float:
+        """Seconds until the last turn has ended, by what is known."""
+        return sum(self.expected[name] * count for name, count in self.to_come.items())
 
-    steps = np.array([turn.step_ms for turn in turns["kerascnn"]])
-    return Ratios(
-        vs_pytorch=Spread.of(epochs("kerascnn") / epochs("pytorch")),
-        vs_keras=Spread.of(epochs("kerascnn") / epochs("keras")),
-        vs_floor=Spread.of(steps / floor_ms),
-    )
+    def take_turn(self, name: str, number: int) -> None:
+        """Have a peer train for a turn; the first one, number 0, warms it up."""
+        rounds = self.plan.rounds
+        which = f"round {number} of {rounds}" if number else "untimed epoch"
+        self.progress(f"{which}: {name}", self.seconds_left())
+        turn = Turn(**self.processes[name].ask("epoch"))
+        self.expected[name] = turn.seconds
+        self.to_come[name] -= 1
+        if number:
+            self.turns[name].append(turn)
+            if name == "pytorch":
+                self.floors.append(self.processes[name].ask("floor")["gflop_second"])
 
-
-class _Worker:
-    """A peer in a process of its own, which answers one line of JSON to each word."""
-
-    def __init__(self, name: str, threads: int):
-        self.name = name
-        # A file, because nobody reads while a peer works and a pipe would fill.
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kerascnn.bench.worker", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+    def summarize(self) -> Bench:
+        """What was measured, without a profile."""
+        self.progress("predicting", None)
+        # Before anything is predicted, which takes memory that training does not.
+        about = {name: process.ask("about") for name, process in self.processes.items()}
+        ours, sizes = self.processes["kerascnn"], self.measure.sizes
+        network = ours.ask("network")
+        size = self.measure.batch_size
+        floor_ms = [size * network["mflop_image"] / gflop_second for gflop_second in self.floors]
+        times = [ours.ask("predict") for _ in range(self.plan.rounds)]
+        peak_mb = {name: about[name]["peak_mb"] for name in PEERS}
+        return Bench(
+            quick=self.measure.quick,
+            backend=network["backend"],
+            device=network["device"],
+            threads=self.threads,
+            recipe=self.recipe.name,
+            dataset=self.recipe.data.dataset,
+            batch_size=size,
+            training_images=sizes.training,
+            validation_images=sizes.validation,
+            steps=self._order("kerascnn").steps,
+            rounds=self.plan.rounds,
+            floor=Floor(
+                mflop_image=network["mflop_image"],
+                gflop_second=statistics.median(self.floors),
+                step_ms=statistics.median(floor_ms),
+            ),
+            peers=[
+                summarize(name, self.turns[name], self.measure, **about[name]) for name in PEERS
+            ],
+            ratios=compare(self.turns, self.measure, floor_ms, peak_mb),
+            prediction=summarize_prediction(times, sizes.validation),
         )
 
-    def ask(self, word: str) -> dict:
-        try:
-            self.process.stdin.write(word + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise self._failure() from None
-        while line := self.process.stdout.readline():
-            # A library may print, too.
-            if line.startswith("{"):
-                return json.loads(line)
-        raise self._failure()
+    def profile(self) -> Profile | None:
+        """Where the time of kerascnn's step goes, if that is wanted; told by one more process."""
+        if not self.plan.profile:
+            return None
+        self.progress("profile", None)
+        with PeerProcess("profile", self.threads) as process:
+            process.ask(self._order("profile").to_line())
+            process.ask("epoch")
+            told = process.ask("profile")
+        return Profile.of(**told)
 
-    def stop(self) -> None:
-        with self.errors, self.process.stdout, contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def _failure(self) -> BenchError:
-        self.process.wait()
-        self.errors.seek(0)
-        last = (self.errors.read().strip().splitlines() or ["no message"])[-1]
-        return BenchError(f"The program '{self.name}' of the bench failed: {last}")
+    def _order(self, name: str) -> Order:
+        directory = self.root / name
+        directory.mkdir(exist_ok=True)
+        epochs = self.plan.rounds + 1
+        return Order(self.recipe, self.measure.sizes, epochs, self.threads, str(directory))

@@ -1,21 +1,41 @@
-"""The two peers that call `model.fit`: stock Keras, and this package."""
+"""The peer that a user of stock Keras writes: `fit`, stock layers, and a ModelCheckpoint."""
 
-import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
 
-from kerascnn.backend import describe_backend
-from kerascnn.bench import TIMED_IMAGES
+from kerascnn.bench.clock import Clock
+from kerascnn.bench.images import Images
+from kerascnn.bench.order import Order
 from kerascnn.model.build import compile_model
+from kerascnn.model.compilation import adam_state
 from kerascnn.recipe import Recipe
-from kerascnn.training.augment import build_augmentation
-from kerascnn.training.batches import TrainingBatches
-from kerascnn.training.steps import use_fast_step
 
 VALIDATION_BATCH = 500
+
+
+class Waiting(keras.callbacks.Callback):
+    """Tells a clock of steps, validation and epochs, and ends training where that says so.
+
+    It stands after the callback that writes the checkpoint.
+    """
+
+    def __init__(self, clock: Clock):
+        super().__init__()
+        self.clock = clock
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.clock.step()
+
+    def on_test_end(self, logs=None):
+        self.clock.validated()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self.clock.epoch():
+            self.model.stop_training = True
 
 
 class StockKeras:
@@ -25,79 +45,43 @@ class StockKeras:
     a user of stock Keras would write for flip, crop and jitter.
     """
 
-    def __init__(self, recipe: Recipe, images: np.ndarray, labels: np.ndarray):
-        self.size = recipe.train.batch_size
-        self.model = compile_model(recipe)
-        self.batches = stock_pipeline(recipe, images, labels)
-        self.validation = images[:TIMED_IMAGES], labels[:TIMED_IMAGES]
+    def __init__(self, order: Order, images: Images):
+        self.order, self.images = order, images
+        dataset = images.dataset
+        self.model = compile_model(order.recipe, dataset.image_shape, dataset.num_classes)
 
     @property
     def what(self) -> str:
         """What is measured, in a line."""
         pipeline = "tf.data" if keras.config.backend() == "tensorflow" else "a PyDataset"
-        return f"stock Keras `fit` on {pipeline} with stock augmentation layers"
+        return f"stock Keras `fit` on {pipeline}, augmentation by stock layers"
 
-    def train(self) -> list[float]:
-        """Train for a turn; the times at which its steps end."""
-        ends = []
-        clock = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
+    def train(self, clock: Clock) -> None:
+        """Train until the clock says that it is enough."""
+        best = keras.callbacks.ModelCheckpoint(
+            str(Path(self.order.directory, "best.keras")), monitor="val_loss", save_best_only=True
         )
-        self.model.fit(self.batches, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
-        return ends
+        self.model.fit(
+            stock_pipeline(self.order.recipe, *self.images.trained()),
+            epochs=self.order.epochs,
+            shuffle=False,
+            validation_data=self.images.validated(),
+            validation_batch_size=VALIDATION_BATCH,
+            callbacks=[best, Waiting(clock)],
+            verbose=0,
+        )
 
-    def validate(self) -> int:
-        """Evaluate some images; how many."""
-        self.model.evaluate(*self.validation, batch_size=VALIDATION_BATCH, verbose=0)
-        return len(self.validation[0])
-
-
-class Kerascnn(StockKeras):
-    """This package: its batches, its augmentation, its step where there is one."""
-
-    def __init__(self, recipe: Recipe, images: np.ndarray, labels: np.ndarray):
-        super().__init__(recipe, images, labels)
-        augmentation = build_augmentation(recipe)
-        used = augmentation if augmentation.steps else None
-        self.batches = TrainingBatches(images, labels, self.size, recipe.train.seed, used)
-        self.is_fast = use_fast_step(self.model)
-
-    @property
-    def what(self) -> str:
-        """What is measured, in a line."""
-        return f"kerascnn, {'its own training step' if self.is_fast else 'the stock training step'}"
-
-    def train(self) -> list[float]:
-        """Train for a turn; the times at which its steps end."""
-        ends = super().train()
-        self.batches.epoch += 1
-        return ends
-
-    def describe_network(self) -> dict[str, object]:
-        """On what the network trains, and with how much arithmetic."""
-        described = describe_backend()
-        return {
-            "backend": described["backend"],
-            "device": described["device"],
-            "mflop_image": training_mflop(self.model),
-        }
+    def moments(self) -> list[np.ndarray]:
+        """Adam's first moments; none of another optimizer."""
+        return first_moments(self.model)
 
 
-def training_mflop(model: keras.Model) -> float:
-    """Multiplications and additions, in millions, of one image's training step.
-
-    Counted are convolutions and fully connected layers, 2 a weight and output pixel, three times:
-    forward, and backward to the inputs and to the weights. The first convolution has no inputs to
-    go back to.
-    """
-    total, first = 0, True
-    for layer in model.layers:
-        if not isinstance(layer, layers.Conv2D | layers.Dense):
-            continue
-        pixels = np.prod(layer.output.shape[1:-1], dtype=int)
-        total += (2 if first else 3) * 2 * int(np.prod(layer.kernel.shape)) * pixels
-        first = False
-    return total / 1e6
+def first_moments(model: keras.Model) -> list[np.ndarray]:
+    """The first moments of a compiled model's Adam, float32; none of another optimizer."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not isinstance(optimizer, keras.optimizers.Adam):
+        return []
+    return [keras.ops.convert_to_numpy(momentum) for _, momentum, _ in adam_state(optimizer)]
 
 
 class StockBatches(keras.utils.PyDataset):

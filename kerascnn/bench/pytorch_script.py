@@ -2,30 +2,42 @@
 
 What such a script does without trying hard: NCHW tensors, `torch.optim` as it comes, a DataLoader
 that augments each image as torchvision's transforms do (torchvision's own where it can be imported)
-in the main process or in two workers, whichever was faster in the warm-up.
+in the main process or in two workers, whichever was faster in a trial, and `torch.save` where the
+validation loss is lower than before.
 """
 
 import itertools
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from kerascnn.bench import TIMED_IMAGES
+from kerascnn.bench.clock import PROBED_STEPS, Clock
+from kerascnn.bench.images import Images
+from kerascnn.bench.order import Order
 from kerascnn.recipe import Augmentation, Recipe
 
 VALIDATION_BATCH = 500
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Network(nn.Module):
-    """The study's network as a module; logits of float images (num_images, 3, 32, 32)."""
+    """The study's network as a module.
 
-    def __init__(self, recipe: Recipe):
+    Input shape:
+        (num_images, 3, height, width), float32.
+
+    Output shape:
+        (num_images, num_classes), logits.
+    """
+
+    def __init__(self, recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int):
         super().__init__()
         settings = recipe.model
         channels = (3, *settings.filters)
@@ -36,10 +48,10 @@ class Network(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(filters) for filters in settings.filters)
         self.pool = nn.MaxPool2d(2, 2)
         self.pool_after = set(settings.pool_after)
-        side = 32 // 2 ** len(settings.pool_after)
+        height, width = (size // 2 ** len(settings.pool_after) for size in image_shape[:2])
         self.dropout = nn.Dropout(settings.dropout)
-        self.fc1 = nn.Linear(settings.filters[-1] * side**2, settings.units)
-        self.fc2 = nn.Linear(settings.units, 10)
+        self.fc1 = nn.Linear(settings.filters[-1] * height * width, settings.units)
+        self.fc2 = nn.Linear(settings.units, num_classes)
 
     def forward(self, x):
         layers = zip(self.convolutions, self.norms, strict=True)
@@ -66,76 +78,139 @@ class Pictures(Dataset):
         return self.transform(self.pictures[index]), int(self.labels[index])
 
 
-class PyTorchScript:
+class TorchLoop:
+    """Training by hand, epoch after epoch; what the two scripts of PyTorch have in common.
+
+    Args:
+        fused: whether the optimizer is torch's fused one.
+    """
+
+    def __init__(self, order: Order, images: Images, fused: bool):
+        dataset = images.dataset
+        self.model = Network(order.recipe, dataset.image_shape, dataset.num_classes).to(DEVICE)
+        self.loss = nn.CrossEntropyLoss()
+        self.optimizer = build_optimizer(order.recipe, self.model, fused)
+        self.path = Path(order.directory, "best.pt")
+        self.best = float("inf")
+
+    def train(self, clock: Clock) -> None:
+        """Train until the clock says that it is enough."""
+        go_on = True
+        while go_on:
+            self.train_epoch(clock)
+            loss = self.validate()
+            clock.validated()
+            if loss < self.best:
+                self.best = loss
+                parts = {"model": self.model, "optimizer": self.optimizer}
+                torch.save({name: part.state_dict() for name, part in parts.items()}, self.path)
+            go_on = clock.epoch()
+
+    def train_epoch(self, clock: Clock) -> None:
+        """All steps of an epoch."""
+        raise NotImplementedError
+
+    def validate(self) -> float:
+        """The loss of the images that validate."""
+        raise NotImplementedError
+
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One training step; its loss."""
+        self.optimizer.zero_grad()
+        loss = self.loss(self.model(images), labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def moments(self) -> list[np.ndarray]:
+        """Adam's first moments; none of another optimizer."""
+        states = self.optimizer.state.values()
+        return [state["exp_avg"].cpu().numpy() for state in states if "exp_avg" in state]
+
+
+class PyTorchScript(TorchLoop):
     """Plain PyTorch, as a peer of the bench."""
 
-    def __init__(self, recipe: Recipe, images: np.ndarray, labels: np.ndarray):
-        self.model = Network(recipe)
-        self.loss = nn.CrossEntropyLoss()
-        settings = recipe.train
-        if settings.optimizer == "adam":
-            self.optimizer = torch.optim.Adam(self.model.parameters(), settings.learning_rate)
-        else:
-            self.optimizer = torch.optim.SGD(
-                self.model.parameters(), settings.learning_rate, settings.momentum
-            )
-        pictures = Pictures(images, labels, _build_transform(recipe.augmentation))
-        self.loaders = {
-            workers: DataLoader(
-                pictures,
-                settings.batch_size,
-                shuffle=True,
-                num_workers=workers,
-                persistent_workers=workers > 0,
-            )
-            for workers in (0, 2)
-        }
-        plain = Pictures(images[:TIMED_IMAGES], labels[:TIMED_IMAGES], _to_tensor)
-        self.validation = DataLoader(plain, VALIDATION_BATCH)
-        self.workers = None
+    def __init__(self, order: Order, images: Images):
+        super().__init__(order, images, fused=False)
+        self.size = order.recipe.train.batch_size
+        transform = _build_transform(order.recipe.augmentation, images.dataset.image_shape[:2])
+        pictures = Pictures(*images.trained(), transform)
+        self.workers = self._choose_workers(pictures)
+        self.loader = self._load(pictures, self.workers)
+        self.validation = DataLoader(Pictures(*images.validated(), _to_tensor), VALIDATION_BATCH)
 
     @property
     def what(self) -> str:
         """What is measured, in a line."""
-        source = "torchvision" if _torchvision() else "PIL, as torchvision does it"
-        return f"plain PyTorch, eager; augmentation by {source}, {self.workers} loader processes"
+        source = "torchvision" if _torchvision() else "PIL"
+        return f"plain PyTorch, augmentation by {source}, {self.workers} loader processes"
 
-    def train(self) -> list[float]:
-        """Train for a turn; the times at which its steps end."""
-        if self.workers is None:
-            for _ in range(2):  # the second time counts: by then the loaders' processes are there
-                ends = {workers: self._train(loader) for workers, loader in self.loaders.items()}
-            self.workers = min(ends, key=lambda workers: ends[workers][-1] - ends[workers][0])
-            self.loaders = {self.workers: self.loaders[self.workers]}
-        return self._train(self.loaders[self.workers])
+    def train_epoch(self, clock: Clock) -> None:
+        """All steps of an epoch."""
+        self._train(self.loader, clock.step)
 
-    def validate(self) -> int:
-        """Evaluate some images; how many."""
+    def validate(self) -> float:
+        """The loss of the images that validate."""
         self.model.eval()
+        total = 0.0
         with torch.no_grad():
             for images, labels in self.validation:
-                self.loss(self.model(images), labels).item()
+                images, labels = images.to(DEVICE), labels.to(DEVICE)
+                total += self.loss(self.model(images), labels).item() * len(labels)
         self.model.train()
-        return len(self.validation.dataset)
+        return total / len(self.validation.dataset)
 
-    def _train(self, loader: DataLoader) -> list[float]:
-        ends = []
+    def _train(self, loader: DataLoader, stepped: Callable[[], object]) -> None:
         total = 0.0
         for images, labels in loader:
-            self.optimizer.zero_grad()
-            loss = self.loss(self.model(images), labels)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item() * len(labels)
-            ends.append(time.perf_counter())
-        return ends
+            images, labels = images.to(DEVICE), labels.to(DEVICE)
+            total += self.step(images, labels).item() * len(labels)
+            stepped()
+
+    def _load(self, pictures: Dataset, workers: int) -> DataLoader:
+        return DataLoader(
+            pictures,
+            self.size,
+            shuffle=True,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
+
+    def _choose_workers(self, pictures: Pictures) -> int:
+        some = Subset(pictures, range(min(len(pictures), PROBED_STEPS * self.size)))
+        loaders = {workers: self._load(some, workers) for workers in (0, 2)}
+        seconds = {}
+        for _ in range(2):  # the second time counts: by then the loaders' processes are there
+            for workers, loader in loaders.items():
+                start = time.perf_counter()
+                self._train(loader, lambda: None)
+                seconds[workers] = time.perf_counter() - start
+        return min(seconds, key=seconds.get)
 
 
-def _build_transform(settings: Augmentation) -> Callable[[Image.Image], torch.Tensor]:
+def build_optimizer(recipe: Recipe, model: nn.Module, fused: bool) -> torch.optim.Optimizer:
+    """The recipe's optimizer by torch.
+
+    Args:
+        recipe: its `train` section is used.
+        model: whose parameters are trained.
+        fused: whether it is one kernel for all parameters; else as torch has it by default.
+    """
+    settings, parameters = recipe.train, model.parameters()
+    how = {"fused": True} if fused else {}
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, settings.learning_rate, **how)
+    return torch.optim.SGD(parameters, settings.learning_rate, settings.momentum, **how)
+
+
+def _build_transform(
+    settings: Augmentation, size: tuple[int, int]
+) -> Callable[[Image.Image], torch.Tensor]:
     if transforms := _torchvision():
         steps = [
             transforms.RandomHorizontalFlip(settings.horizontal_flip),
-            transforms.RandomCrop(32, padding=settings.crop_padding),
+            transforms.RandomCrop(size, padding=settings.crop_padding),
             transforms.ColorJitter(settings.brightness, settings.contrast, settings.saturation),
             transforms.ToTensor(),
             transforms.Normalize((0.5,) * 3, (0.5,) * 3),

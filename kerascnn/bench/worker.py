@@ -1,94 +1,99 @@
 """One peer of `kerascnn bench`, in a process of its own.
 
-The first line on standard input says what to train; each further line is a word, `round`, `floor`,
-`about` or `network`, and is answered by one line of JSON.
+The first line on standard input is an order, and answered by what the first steps of the untimed
+epoch took. After that each line is a word, answered by one line of JSON: `epoch` trains until an
+epoch ends, the others are asked between two epochs.
 """
 
 import json
+import re
 import resource
 import sys
-import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from kerascnn.backend import require_backend
-from kerascnn.bench import VALIDATION_IMAGES
-from kerascnn.data import load_dataset
-from kerascnn.recipe import parse_recipe
+from kerascnn.bench.arithmetic import measure_arithmetic
+from kerascnn.bench.clock import Clock
+from kerascnn.bench.images import load_images
+from kerascnn.bench.order import Order
+from kerascnn.regular_files import RECORD_BYTES, read_regular
 
-# Rows, columns and depth of the matrix product that measures how fast the processor can be.
-MATRIX = 1024
+Words = dict[str, Callable[[], dict[str, object]]]
 
 
 def main() -> None:
-    """Answer words until standard input ends."""
+    """Train and answer words until standard input ends."""
     name = sys.argv[1]
-    order = json.loads(sys.stdin.readline())
+    order = Order.of_line(sys.stdin.readline())
     peer = _build_peer(name, order)
-    peer.train()  # warm-up: what is compiled is compiled, what is allocated is there
-    peer.validate()
-    _answer({})
-    answers = {
-        "round": lambda: _round(peer),
-        "floor": _floor,
-        "about": lambda: _about(peer),
+    words: Words = {
+        "about": lambda: _describe(peer),
+        "floor": lambda: {"gflop_second": measure_arithmetic()},
         "network": lambda: peer.describe_network(),
+        "predict": lambda: peer.time_prediction(),
+        "profile": lambda: peer.tell_profile(),
     }
-    for line in sys.stdin:
-        _answer(answers[line.strip()]())
+
+    def wait(numbers: dict[str, float]) -> bool:
+        print(json.dumps(numbers), flush=True)
+        for line in sys.stdin:
+            if line.strip() == "epoch":
+                return True
+            print(json.dumps(words[line.strip()]()), flush=True)
+        return False
+
+    peer.train(Clock(wait, order.steps))
 
 
-def _build_peer(name: str, order: dict):
-    recipe = parse_recipe(order["recipe"], "the recipe to time")
+def denormal_share(arrays: list[np.ndarray]) -> float | None:
+    """The share of denormal numbers; None where there are no numbers.
+
+    Args:
+        arrays: float32, of any shapes.
+    """
+    # By their bits: comparing numbers would flush them where arithmetic does.
+    bits = [np.ascontiguousarray(array).view("uint32") & 0x7FFF_FFFF for array in arrays]
+    count = sum(part.size for part in bits)
+    found = sum(np.count_nonzero((part > 0) & (part < 0x0080_0000)) for part in bits)
+    return float(found / count) if count else None
+
+
+def _build_peer(name: str, order: Order):
     if name == "pytorch":
         from kerascnn.bench.pytorch_script import PyTorchScript as Peer
+    elif name == "expert":
+        from kerascnn.bench.expert_script import ExpertScript as Peer
     else:
         require_backend()
-        from kerascnn.bench import keras_fit
-
-        Peer = {"keras": keras_fit.StockKeras, "kerascnn": keras_fit.Kerascnn}[name]  # noqa: N806
+        if name == "keras":
+            from kerascnn.bench.keras_fit import StockKeras as Peer
+        elif name == "profile":
+            from kerascnn.bench.profile import Profiled as Peer
+        else:
+            from kerascnn.bench.whole_run import Kerascnn as Peer
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(order["threads"])
-    dataset = load_dataset(recipe.data.dataset)
-    # As many images as the steps need, repeated if there are too few.
-    chosen = np.arange(order["steps"] * recipe.train.batch_size) % len(dataset.train_images)
-    return Peer(recipe, dataset.train_images[chosen], dataset.train_labels[chosen])
+        sys.modules["torch"].set_num_threads(order.threads)
+    return Peer(order, load_images(order.recipe, order.sizes))
 
 
-def _round(peer) -> dict[str, float]:
-    """Milliseconds a step, from the first one's end to the last one's; seconds of validation."""
-    # Starting to train costs the same for 60 steps as for 100,000, and is left out.
-    ends = peer.train()
-    start = time.perf_counter()
-    num_images = peer.validate()
-    seconds = time.perf_counter() - start
+def _describe(peer) -> dict[str, object]:
     return {
-        "step_ms": (ends[-1] - ends[0]) * 1000 / max(1, len(ends) - 1),
-        "validation_seconds": seconds * VALIDATION_IMAGES / num_images,
+        "what": peer.what,
+        "peak_mb": _peak_mb(),
+        "denormal_share": denormal_share(peer.moments()),
     }
 
 
-def _floor() -> dict[str, float]:
-    """Measured float32 matrix product, in 10**9 multiplications and additions a second."""
-    import torch
-
-    a, b = torch.rand(MATRIX, MATRIX), torch.rand(MATRIX, MATRIX)
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        for _ in range(5):
-            a @ b
-        seconds.append((time.perf_counter() - start) / 5)
-    return {"gflop_second": 2 * MATRIX**3 / min(seconds) / 1e9}
-
-
-def _about(peer) -> dict[str, object]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"what": peer.what, "peak_mb": round(peak)}
-
-
-def _answer(content: dict) -> None:
-    print(json.dumps(content), flush=True)
+def _peak_mb() -> int:
+    """MiB of memory that this process has had at the most."""
+    if Path("/proc/self/status").exists():
+        # What the system counts for the process includes that of the one that started it.
+        status = read_regular("/proc/self/status", RECORD_BYTES).decode("utf-8", "replace")
+        return round(int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

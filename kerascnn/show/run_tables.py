@@ -1,11 +1,10 @@
-"""Recipes, runs, data sets and the bench as rich tables."""
+"""Recipes, runs and data sets as rich tables."""
 
 from collections.abc import Sequence
 
 from rich.table import Table
 
 from kerascnn.recipe import Recipe
-from kerascnn.records.bench import Bench
 from kerascnn.records.data import DatasetSummary
 from kerascnn.records.quantity import BEST_VAL_LOSS, MISSING, percent, points
 from kerascnn.records.run import (
@@ -136,25 +135,6 @@ def table_dataset(dataset: DatasetSummary) -> Table:
     table.add_row("all", *(f"{split.num_images:,}" for split in splits), style="bold")
     means = (" ".join(f"{mean:.4f}" for mean in split.channel_means) for split in splits)
     table.add_row("channel means", *means)
-    return table
-
-
-def table_bench(bench: Bench) -> Table:
-    """A row for each program that was timed."""
-    table = build_table(
-        f"{bench.recipe}, batch size {bench.batch_size}, {bench.backend} on {bench.device}, "
-        f"{bench.threads} threads"
-    )
-    table.add_column("")
-    add_numbers(table, "ms a step (low – high)", "images/s", "s an epoch", "peak MB")
-    for peer in bench.peers:
-        table.add_row(
-            cell(peer.what),
-            f"{peer.step_ms:.1f} ({peer.step_ms_low:.1f} – {peer.step_ms_high:.1f})",
-            f"{peer.images_second:,.0f}",
-            f"{peer.epoch_seconds:.1f}",
-            f"{peer.peak_mb:,}",
-        )
     return table
 
 

@@ -1,18 +1,25 @@
 """The bench: real peers in real processes, for a moment."""
 
-import itertools
 import json
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kerascnn import bench
-from kerascnn.bench import Turn, keras_fit, pytorch_script, worker
+from kerascnn.bench import Plan
+from kerascnn.bench.images import Sizes, load_images
+from kerascnn.bench.order import Order
+from kerascnn.bench.process import PeerProcess
+from kerascnn.bench.worker import denormal_share
 from kerascnn.errors import BenchError
 from kerascnn.recipe import load_recipe
 
-STEPS = 4
+SIZES = Sizes(training=200, validation=60)
 
 
 @pytest.fixture(scope="module")
@@ -21,105 +28,70 @@ def recipe():
 
 
 @pytest.fixture(scope="module")
-def timed(recipe):
-    """What the bench measured, and the seconds that each peer's turns took, seen from outside."""
-    seconds = {name: [] for name in bench.PEERS}
-    ask = bench._Worker.ask
-
-    def ask_timed(worker, word):
-        start = time.perf_counter()
-        answer = ask(worker, word)
-        if word == "round":
-            seconds[worker.name].append(time.perf_counter() - start)
-        return answer
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench._Worker, "ask", ask_timed)
-        return bench.run_bench(recipe, steps=STEPS, rounds=2, threads=1), seconds
+def told():
+    """What the bench told of while it measured."""
+    return {"what": [], "left": [], "estimates": []}
 
 
-@pytest.fixture
-def measured(timed):
-    return timed[0]
+@pytest.fixture(scope="module")
+def measured(recipe, told):
+    def progress(what, left):
+        told["what"].append(what)
+        told["left"].append(left)
+
+    plan = Plan(rounds=2, sizes=SIZES, threads=1)
+    start = time.perf_counter()
+    measured = bench.run_bench(recipe, plan, progress, told["estimates"].append)
+    told["seconds"] = time.perf_counter() - start
+    return measured
 
 
 def test_each_peer_is_timed(measured):
-    assert [peer["name"] for peer in measured["peers"]] == ["pytorch", "keras", "kerascnn"]
-    assert (measured["recipe"], measured["batch_size"]) == ("adam-lr0.001", 20)
-    assert (measured["steps"], measured["rounds"], measured["threads"]) == (STEPS, 2, 1)
-    for peer in measured["peers"]:
-        assert 0 < peer["step_ms_low"] <= peer["step_ms"] <= peer["step_ms_high"]
-        assert peer["peak_mb"] > 100
-    assert "its own training step" in measured["peers"][2]["what"]
+    names = [peer["name"] for peer in measured["peers"]]
+    assert names == ["pytorch", "expert", "keras", "kerascnn"]
+    assert (measured["recipe"], measured["dataset"]) == ("adam-lr0.001", "shapes")
+    assert (measured["batch_size"], measured["steps"], measured["rounds"]) == (20, 10, 2)
+    assert (measured["training_images"], measured["validation_images"]) == (200, 60)
+    for peer in measured.peers:
+        assert 0 < peer.epoch_seconds_low <= peer.epoch_seconds <= peer.epoch_seconds_high
+        assert peer.peak_mb > 100
+        assert peer.denormal_share == 0
+    assert "its own training step" in measured.peers[3].what
+    assert measured.profile is None
 
 
-def test_what_is_measured_fits_into_the_time_that_passed(timed):
-    measured, seconds = timed
-    for peer in measured["peers"]:
-        took = sorted(seconds[peer["name"]])
-        # The first step of a turn is not timed, and 80 images stand for the 10,000 of validation.
-        for steps, turn in ((peer["step_ms_low"], took[0]), (peer["step_ms_high"], took[1])):
-            assert (STEPS - 1) * steps / 1000 < turn
-        assert peer["validation_seconds"] * 80 / 10_000 < took[1]
-        # Milliseconds, not seconds: a step is more than a thousandth of four.
-        assert peer["step_ms_high"] / 1000 > took[0] / 1000
+def test_an_epoch_is_its_steps_its_validation_and_its_checkpoint(measured, told):
+    for peer in measured.peers:
+        # The first step, with what comes before it, is not among those from end to end.
+        parts = 9 * peer.step_ms / 1000 + peer.validation_seconds + peer.checkpoint_seconds
+        assert peer.validation_seconds > 0
+        assert peer.checkpoint_seconds > 0
+        assert parts < peer.epoch_seconds_high * 1.05
+    # Seconds, and all of them within the time that passed.
+    assert sum(2 * peer.epoch_seconds for peer in measured.peers) < told["seconds"]
 
 
-class Clock:
-    """Time that goes on by a quarter of a second whenever it is looked at."""
-
-    def __init__(self):
-        self.times = itertools.count(10, 0.25)
-
-    def perf_counter(self):
-        return next(self.times)
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [(pytorch_script, "PyTorchScript"), (keras_fit, "StockKeras"), (keras_fit, "Kerascnn")],
-)
-def test_a_peer_tells_the_time_of_one_step_and_of_10_000_images(recipe, monkeypatch, module, name):
-    images, labels = np.zeros((60, 32, 32, 3), "uint8"), np.arange(60, dtype="int32") % 10
-    peer = getattr(module, name)(recipe, images, labels)
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(worker, "time", clock)
-    # 60 images in a quarter of a second.
-    seconds = pytest.approx(0.25 * 10_000 / 60)
-    assert worker._round(peer) == {"step_ms": 250, "validation_seconds": seconds}
-
-
-def test_a_peer_is_worked_out_from_its_turns():
-    turns = [Turn(30.0, 6.0), Turn(20.0, 10.0), Turn(50.0, 1.0)]
-    assert bench.summarize("pytorch", turns, 20, "a script", 700).model_dump() == {
-        "name": "pytorch", "what": "a script",
-        "step_ms": 30.0, "step_ms_low": 20.0, "step_ms_high": 50.0,
-        # 20 images in 30 ms; 2,000 steps and a validation: 66, 50 and 101 s.
-        "images_second": pytest.approx(666.67, abs=0.01),
-        "validation_seconds": 6.0, "epoch_seconds": 66.0, "peak_mb": 700,
-    }  # fmt: skip
+def test_it_is_told_what_is_done_and_how_long_it_will_take(measured, told):
+    turns = [f"{which}: {name}" for which in ("untimed epoch", "round 1 of 2", "round 2 of 2")
+             for name in bench.PEERS]  # fmt: skip
+    starting = [f"starting {name}" for name in bench.PEERS]
+    assert told["what"] == [*starting, *turns, "predicting"]
+    (estimate,) = told["estimates"]
+    assert 0 < estimate < told["seconds"] * 10
+    assert told["left"][4] == estimate
+    assert all(left > 0 for left in told["left"][4:-1])
 
 
 def test_ratios_have_their_spread_over_rounds(measured):
-    assert set(measured["ratios"]) == {"vs_pytorch", "vs_keras", "vs_floor"}
-    for ratio in measured["ratios"].values():
+    ratios = measured.ratios.model_dump()
+    growing = ratios.pop("last_to_first_steps")
+    assert ratios.pop("memory_vs_pytorch") == pytest.approx(
+        measured.peers[3].peak_mb / measured.peers[0].peak_mb
+    )
+    assert set(ratios) == {"vs_pytorch", "vs_expert", "vs_keras", "vs_floor"}
+    for ratio in (*ratios.values(), growing, measured.prediction.vs_bare.model_dump()):
         assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
     json.dumps(measured.model_dump(mode="json"), allow_nan=False)
-
-
-def test_ratios_compare_the_turns_of_one_round():
-    turns = {
-        "pytorch": [Turn(20.0, 10.0)] * 2,
-        "keras": [Turn(40.0, 20.0)] * 2,
-        "kerascnn": [Turn(10.0, 5.0), Turn(5.0, 2.5)],
-    }
-    # 2,000 steps of 20 ms and a validation of 10 s.
-    assert turns["pytorch"][0].epoch_seconds(20) == 50.0
-    ratios = bench.compare(turns, 20, [5.0, 5.0]).model_dump()
-    assert ratios["vs_pytorch"] == {"median": 0.375, "low": 0.25, "high": 0.5}
-    assert ratios["vs_keras"] == {"median": 0.1875, "low": 0.125, "high": 0.25}
-    assert ratios["vs_floor"] == {"median": 1.5, "low": 1.0, "high": 2.0}
 
 
 def test_the_floor_counts_the_arithmetic_of_a_training_step(measured):
@@ -136,9 +108,98 @@ def test_the_floor_counts_the_arithmetic_of_a_training_step(measured):
     assert measured["floor"]["mflop_image"] == pytest.approx(total / 1e6)
 
 
+def test_images_are_repeated_where_there_are_too_few(recipe):
+    images = load_images(recipe, Sizes(5_500, 1_500))
+    trained, labels = images.trained()
+    assert (trained.shape, labels.shape) == ((5_500, 32, 32, 3), (5_500,))
+    assert len(images.validated()[0]) == len(images.dataset.test_images) == 1_500
+    assert not set(images.training) & set(images.validation)
+    np.testing.assert_array_equal(
+        images.dataset.train_images[5_000:], images.dataset.train_images[:2_000]
+    )
+
+
+def test_denormal_numbers_are_counted_by_their_bits():
+    assert denormal_share([np.array([0.0, -0.0, 1.0, -1e-40, 2e-45, 1.2e-38], "float32")]) == 2 / 6
+    assert denormal_share([]) is None
+
+
 def test_a_peer_that_fails_is_named_with_its_last_word(recipe):
     of_no_data_set = recipe.with_values({"data.dataset": "nothing"})
     with pytest.raises(
         BenchError, match=r"program 'pytorch' of the bench failed: .*'nothing' is not known"
     ):
-        bench.run_bench(of_no_data_set, steps=1, rounds=1, threads=1)
+        bench.run_bench(of_no_data_set, Plan(rounds=1, sizes=SIZES, threads=1))
+
+
+def processes_of(group):
+    """Processes of a group of processes that are not yet gone."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has just ended
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def wait_until(holds):
+    """Whether something holds within a minute."""
+    until = time.monotonic() + 60
+    while not (held := holds()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return held
+
+
+ON_LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+
+
+@ON_LINUX
+def test_a_peer_is_killed_with_the_processes_that_load_its_data(recipe, tmp_path):
+    order = Order(recipe, Sizes(4_000, 60), 2, 1, str(tmp_path))
+    with PeerProcess("pytorch", 1) as process:
+        group = process._process.pid
+        # In its trial of loaders there are two processes beside its own.
+        process._process.stdin.write(order.to_line() + "\n")
+        process._process.stdin.flush()
+        assert wait_until(lambda: len(processes_of(group)) >= 3)
+    assert wait_until(lambda: not processes_of(group))
+
+
+COMMAND = [sys.executable, "-m", "kerascnn", "bench", "--steps", "2", "--rounds", "1"]
+
+
+@ON_LINUX
+def test_an_interrupted_bench_says_so_in_a_line_and_leaves_no_process():
+    process = subprocess.Popen(
+        [*COMMAND, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    peers = wait_until(lambda: children.read_text().split())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + signal.SIGINT, "")
+    assert err.strip() == "Interrupted: nothing of the bench is kept."
+    assert peers
+    assert not any(Path(f"/proc/{peer}").exists() for peer in peers)
+
+
+@pytest.mark.slow
+def test_the_seconds_that_are_promised_are_those_of_a_run(recipe, tmp_path):
+    """shapes has 5,000 training images, of which a run trains on 4,000."""
+    sizes = Sizes(4_000, 1_000)
+    with PeerProcess("kerascnn", 1) as process:
+        process.ask(Order(recipe, sizes, 3, 1, str(tmp_path)).to_line())
+        epochs = [process.ask("epoch")["seconds"] for _ in range(3)]
+    promised = sum(epochs[1:]) / 2
+    done = subprocess.run(
+        [sys.executable, "-m", "kerascnn", "run", "adam-lr0.001", "--dataset", "shapes",
+         "--epochs", "3", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    seconds = [float(line.split("val_accuracy")[1].split()[2]) for line in lines]
+    assert len(seconds) == 3
+    assert promised == pytest.approx(sum(seconds[1:]) / 2, rel=0.15)
