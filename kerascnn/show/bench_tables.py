@@ -16,7 +16,7 @@ def table_bench(bench: Bench) -> Table:
     )
     table.add_column("")
     epoch = "extrapolated s an epoch" if bench.quick else "s an epoch"
-    add_numbers(table, epoch, "low – high", "ms a step", "images/s", "peak MB")
+    add_numbers(table, epoch, "low – high", "ms a step", "peak MB")
     for peer in bench.peers:
         low, high = peer.epoch_seconds_low, peer.epoch_seconds_high
         table.add_row(
@@ -24,7 +24,6 @@ def table_bench(bench: Bench) -> Table:
             f"{peer.epoch_seconds:.1f}",
             f"{low:.1f} – {high:.1f}",
             f"{peer.step_ms:.1f}",
-            f"{peer.images_second:,.0f}",
             f"{peer.peak_mb:,}",
         )
     return table
