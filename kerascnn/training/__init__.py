@@ -13,6 +13,7 @@ from kerascnn.errors import SlowerWarning, TrainingInterrupted
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.run.find import create_run
+from kerascnn.training.batches import feed
 from kerascnn.training.callbacks import FiniteLoss, KeepRun
 from kerascnn.training.trainee import (
     Trainee,
@@ -118,7 +119,7 @@ def _fit(trainee: Trainee, dataset: Dataset, callbacks: Callbacks) -> None:
     try:
         with flush_denormals():
             trainee.model.fit(
-                batches,
+                feed(batches),
                 initial_epoch=len(checkpoint.history),
                 epochs=run.recipe.train.epochs,
                 shuffle=False,

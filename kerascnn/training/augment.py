@@ -60,7 +60,22 @@ class ImageAugmentation(keras.layers.Layer):
                 f"Received: images.shape={tuple(images.shape)}"
             )
         if training:
-            images = self.transform(images, self._next_keys(images))
+            epoch, start = self.place[0], self.place[1]
+            augmented = self.at(images, epoch, start)
+            count = ops.cast(ops.shape(images)[0], "int32")
+            self.place.assign(ops.stack([epoch, start + count]))
+            return augmented
+        return ops.cast(images, self.compute_dtype)
+
+    def at(self, images: Tensor, epoch: Tensor, position: Tensor) -> Tensor:
+        """The images augmented as those of an epoch from a position on, wherever the layer stands.
+
+        Args:
+            images: as for a call.
+            epoch, position: int32 scalars.
+        """
+        positions = position + ops.arange(ops.shape(images)[0], dtype="int32")
+        images = self.transform(images, image_keys(self.seed, epoch, positions))
         return ops.cast(images, self.compute_dtype)
 
     def transform(self, images, keys):
@@ -75,13 +90,6 @@ class ImageAugmentation(keras.layers.Layer):
     def get_config(self):
         own = {name: getattr(self, name) for name in (*self.settings, "seed")}
         return {**super().get_config(), **own}
-
-    def _next_keys(self, images):
-        count = ops.shape(images)[0]
-        epoch, start = self.place[0], self.place[1]
-        positions = start + ops.arange(count, dtype="int32")
-        self.place.assign(ops.stack([epoch, start + ops.cast(count, "int32")]))
-        return image_keys(self.seed, epoch, positions)
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

@@ -10,7 +10,7 @@ from kerascnn.training.augment import (
     RandomCropWithPadding,
     RandomHorizontalFlip,
 )
-from kerascnn.training.batches import TrainingBatches
+from kerascnn.training.batches import TrainingBatches, feed
 
 # Each image is of one value, its own number; so is its label.
 NUM_IMAGES = 23
@@ -114,6 +114,22 @@ def test_images_outside_the_indices_never_come():
         images, labels = epoch_of(batches, epoch)
         assert sorted(labels) == indices.tolist()
         np.testing.assert_array_equal(images, IMAGES[labels])
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="others take the batches")
+@pytest.mark.parametrize("augmentation", [augmentation(), None], ids=["augmented", "plain"])
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 50])
+def test_tensorflow_is_fed_the_batches_of_the_epoch_that_was_begun(batch_size, augmentation):
+    batches = build(batch_size, augmentation=augmentation)
+    fed = feed(batches)
+    assert len(fed) == len(batches)
+    for epoch in (0, 3):
+        batches.begin(epoch)
+        pairs = zip(fed.as_numpy_iterator(), map(batches.__getitem__, range(len(fed))), strict=True)
+        for one, other in pairs:
+            for a, b in zip(one, other, strict=True):
+                np.testing.assert_array_equal(a, b)
+                assert a.dtype == b.dtype
 
 
 def test_images_are_not_changed_in_place():
