@@ -10,10 +10,9 @@ from kerascnn.recipe import load_recipe
 from kerascnn.training.steps import use_fast_step
 
 BACKEND = keras.config.backend()
-fast_step = pytest.mark.skipif(
-    BACKEND not in ("torch", "tensorflow"), reason="this backend has no fast step"
-)
 torch_only = pytest.mark.skipif(BACKEND != "torch", reason="what torch alone does")
+jax_only = pytest.mark.skipif(BACKEND != "jax", reason="what jax alone does")
+not_torch = pytest.mark.skipif(BACKEND == "torch", reason="what torch does otherwise")
 tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="what tensorflow alone does")
 # Float32 sums in another order: a few units in the last place a step, more after many steps.
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
@@ -246,8 +245,9 @@ class OwnStep(keras.Model):
     def of(cls, model):
         return cls(model.inputs, model.outputs[0])
 
-    def train_step(self, data):
-        return super().train_step((data[0], keras.ops.zeros_like(data[1])))
+    def train_step(self, *state_and_data):  # of which jax alone has a state
+        *state, data = state_and_data
+        return super().train_step(*state, (data[0], keras.ops.zeros_like(data[1])))
 
 
 class OwnLoss(OwnStep):
@@ -276,15 +276,16 @@ def two_branches():
     return keras.Model(image, layers.Dense(NUM_CLASSES)(x))
 
 
-@fast_step
 @pytest.mark.parametrize("name", LOWERED)
 def test_fast_step_is_exact_for_every_setting_of_the_layers_it_knows(name):
     assert_same_training(lambda: compile_plain(LOWERED[name]()), takes_fast_step=True)
 
 
-@fast_step
 @pytest.mark.parametrize("name", OTHER)
 def test_other_models_train_as_in_stock_keras(name):
+    if name == "float64 layer" and BACKEND == "jax":
+        pytest.skip("jax has no float64 unless it is told so")
+
     def build():
         keras.utils.set_random_seed(5)  # noisy layers of both twins draw the same
         return compile_plain(OTHER[name]())
@@ -347,7 +348,6 @@ class OwnAdam:
         return own(0.1)
 
 
-@fast_step
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizer_gives_the_same_weights_and_state(name):
     def build():
@@ -356,7 +356,6 @@ def test_optimizer_gives_the_same_weights_and_state(name):
     assert_same_training(build)
 
 
-@fast_step
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_weight_constraints_hold(name):
     constraint = keras.constraints.UnitNorm((0, 1, 2))
@@ -388,7 +387,6 @@ LOSSES = {
 }
 
 
-@fast_step
 @pytest.mark.parametrize("name", LOSSES)
 def test_compile_settings_are_obeyed(name):
     def build():
@@ -425,7 +423,6 @@ FITS = {
 }
 
 
-@fast_step
 @pytest.mark.parametrize("optimizer", ["sgd with momentum", "adam of other constants"])
 @pytest.mark.parametrize("name", FITS)
 def test_fit_settings_are_obeyed(name, optimizer):
@@ -445,7 +442,6 @@ def test_fit_settings_are_obeyed(name, optimizer):
     assert_same_training(build, settings, takes_fast_step=True)
 
 
-@fast_step
 def test_labels_in_a_column_are_taken_as_by_keras():
     stock, fast, _ = twins(lambda: compile_plain(body()))
     images, labels = draw_images()
@@ -465,7 +461,6 @@ def test_labels_that_torch_would_ignore_count_as_in_keras():
     assert_same_numbers(fit(stock, images, labels), fit(fast, images, labels))
 
 
-@fast_step
 def test_gray_images_without_a_channel_axis_are_taken_as_by_keras():
     def build():
         model = chain(layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(4), image_shape=(8, 8, 1))
@@ -476,7 +471,6 @@ def test_gray_images_without_a_channel_axis_are_taken_as_by_keras():
     assert_same_numbers(fit(stock, images, labels), fit(fast, images, labels))
 
 
-@fast_step
 def test_named_inputs_are_taken_as_by_keras():
     def build():
         image = keras.Input(IMAGE_SHAPE, name="picture")
@@ -492,7 +486,6 @@ def test_named_inputs_are_taken_as_by_keras():
     np.testing.assert_allclose(losses[1], losses[0], **CLOSE)
 
 
-@fast_step
 def test_single_batches_train_and_measure_as_in_keras():
     stock, fast, _ = twins(lambda: compile_plain(body(layers.BatchNormalization())))
     images, labels = draw_images()
@@ -526,7 +519,6 @@ def deep():
     )
 
 
-@fast_step
 @pytest.mark.parametrize("name", ["conv", "bn", "fc", "logits"])
 def test_a_layer_frozen_and_thawed_between_fits_stands_still_meanwhile(name):
     stock, fast, _ = twins(deep)
@@ -543,7 +535,6 @@ def test_a_layer_frozen_and_thawed_between_fits_stands_still_meanwhile(name):
         assert still != trainable
 
 
-@fast_step
 def test_weights_set_or_loaded_between_fits_are_the_ones_that_train(tmp_path):
     stock, fast, _ = twins(deep)
     images, labels = draw_images()
@@ -560,7 +551,6 @@ def test_weights_set_or_loaded_between_fits_are_the_ones_that_train(tmp_path):
     assert_same_weights(stock, fast)
 
 
-@fast_step
 def test_compiling_again_takes_the_fast_step_away():
     stock, fast, _ = twins(deep)
     images, labels = draw_images()
@@ -571,7 +561,6 @@ def test_compiling_again_takes_the_fast_step_away():
     np.testing.assert_allclose(fast.numbers, stock.numbers, **CLOSE)
 
 
-@fast_step
 def test_fast_step_may_be_asked_for_twice():
     stock, fast, _ = twins(deep)
     assert use_fast_step(fast)
@@ -593,8 +582,8 @@ def test_torch_compile_is_not_asked_for_by_the_fast_step():
     assert_same_numbers(fit(stock, images, labels), fit(fast, images, labels))
 
 
-@tensorflow_only
-def test_dropout_on_tensorflow_draws_what_keras_draws():
+@not_torch
+def test_dropout_draws_what_keras_draws():
     assert_same_training(
         lambda: compile_plain(
             body(layers.Flatten(), layers.Dense(20), layers.ReLU(), layers.Dropout(0.35, seed=3))
@@ -603,10 +592,14 @@ def test_dropout_on_tensorflow_draws_what_keras_draws():
     )
 
 
-@tensorflow_only
-@pytest.mark.parametrize("setting", ["jit_compile", "run_eagerly"])
-def test_models_run_in_another_way_keep_their_stock_step_on_tensorflow(setting):
-    assert not use_fast_step(compile_plain(body(), **{setting: True}))
+@not_torch
+@pytest.mark.parametrize(
+    "settings",
+    [{"jit_compile": BACKEND == "tensorflow"}, {"run_eagerly": True}],
+    ids=["other compiler", "eager"],
+)
+def test_models_run_in_another_way_keep_their_stock_step(settings):
+    assert not use_fast_step(compile_plain(body(), **settings))
 
 
 @tensorflow_only
@@ -618,8 +611,8 @@ def test_models_of_several_devices_keep_their_stock_step_on_tensorflow():
     assert not use_fast_step(model)
 
 
-@tensorflow_only
-def test_images_of_another_size_are_refused_by_keras_on_tensorflow():
+@not_torch
+def test_images_of_another_size_are_refused_by_keras():
     model = compile_plain(
         chain(layers.Conv2D(3, 3), layers.GlobalAveragePooling2D(), layers.Dense(NUM_CLASSES))
     )
@@ -634,11 +627,35 @@ def test_models_that_cannot_train_have_no_fast_step():
     assert not use_fast_step(compile_plain(keras.Sequential([layers.Dense(4)])))  # not built
 
 
-@pytest.mark.skipif(BACKEND in ("torch", "tensorflow"), reason="has a fast step")
-def test_other_backends_keep_their_stock_step():
-    model = deep()
-    assert not use_fast_step(model)
-    fit(model, *draw_images())
+@jax_only
+@pytest.mark.parametrize("size", [(2, 2), (3, 2), (1, 4)])
+def test_gradient_of_max_pooling_on_jax_goes_to_the_first_of_equal_numbers_as_in_keras(size):
+    import jax
+
+    from kerascnn.model.chain import lower
+    from kerascnn.training.steps.jax import RULES
+
+    layer = layers.MaxPooling2D(size)
+    draw = np.random.default_rng(2).integers
+    maps = draw(0, 3, (2, 8, 9, 3)).astype("float32")
+    answers = [
+        jax.vjp(call, maps) for call in (layer, lambda x: lower(layer, RULES)(x, training=True))
+    ]
+    (one, back), (other, own_back) = answers
+    np.testing.assert_array_equal(other, one)
+    upstream = draw(1, 9, one.shape).astype("float32")
+    np.testing.assert_array_equal(*own_back(upstream), *back(upstream))
+
+
+@jax_only
+def test_options_that_a_release_of_xla_does_not_know_are_left_out(monkeypatch):
+    from kerascnn.training.steps import jax as step
+
+    assert step.known_compiler_options() == step.COMPILER_OPTIONS
+    monkeypatch.setattr(step, "COMPILER_OPTIONS", {"xla_cpu_that_was_there_once": "1"})
+    step.known_compiler_options.cache_clear()
+    assert step.known_compiler_options() == {}
+    step.known_compiler_options.cache_clear()
 
 
 RECIPE = load_recipe("adam-lr0.001").with_values(
@@ -665,7 +682,6 @@ NETWORKS = {
 }
 
 
-@fast_step
 @pytest.mark.parametrize("name", NETWORKS)
 def test_thirty_steps_of_the_study_network_are_those_of_stock_keras(name):
     stock, fast, is_fast = twins(lambda: cnn(*NETWORKS[name]))
@@ -696,7 +712,6 @@ def test_thirty_steps_of_the_study_network_are_those_of_stock_keras(name):
         )
 
 
-@fast_step
 def test_first_step_has_the_loss_and_the_gradients_of_stock_keras():
     # SGD at rate 1 without momentum: what a weight lost is its gradient.
     stock, fast, _ = twins(lambda: cnn("sgd", 1.0))
@@ -754,7 +769,6 @@ def test_dropout_depends_on_the_state_of_its_layer_alone_and_moves_it_as_keras_d
     assert call(ones, False) is ones
 
 
-@fast_step
 def test_moving_variance_is_of_the_biased_batch_variance_as_in_keras():
     model = compile_plain(
         chain(
@@ -773,7 +787,6 @@ def test_moving_variance_is_of_the_biased_batch_variance_as_in_keras():
     np.testing.assert_allclose(bn.moving_variance.numpy(), 0.9 + 0.1 * x.var((0, 1, 2)), rtol=1e-5)
 
 
-@fast_step
 def test_model_trained_by_the_fast_step_predicts_the_same_once_loaded(tmp_path):
     model = cnn("adam", 0.001)
     assert use_fast_step(model)

@@ -17,8 +17,8 @@ def use_fast_step(model: keras.Model) -> bool:
     step from here on, on every backend.
 
     Args:
-        model: compiled. On torch and tensorflow, a chain of single-input layers that outputs
-            logits is known; anything else keeps its stock step, and so does every model on jax.
+        model: compiled. A chain of single-input layers that outputs logits is known, on jax where
+            a processor trains; anything else keeps its stock step.
 
     Returns:
         Whether the model has a fast step now.
@@ -29,6 +29,8 @@ def use_fast_step(model: keras.Model) -> bool:
         from kerascnn.training.steps.torch import TorchStep as Step
     elif backend == "tensorflow":
         from kerascnn.training.steps.tensorflow import TensorFlowStep as Step
+    elif backend == "jax":
+        from kerascnn.training.steps.jax import JaxStep as Step
     else:
         return False
     if calls is None or not Step.fits(model, calls):
