@@ -91,7 +91,7 @@ def bench(
         threads=threads,
         profile=profile,
     )
-    with interruptible("nothing of the bench is kept"), _progress() as progress:
+    with interruptible("nothing of the bench is kept"), _progress(quick) as progress:
         measured = run_bench(resolved, plan, progress, _tell_estimate)
     if json:
         print_json(measured)
@@ -119,9 +119,12 @@ def _tell_estimate(seconds: float) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """Shows what is being done; where nothing can be drawn over, in a line now and then."""
-    said = time.monotonic()
+def _progress(quick: bool) -> Iterator[Progress]:
+    """Shows what is being done; where nothing can be drawn over, in lines.
+
+    A turn of an epoch takes long enough for a line of its own; quick ones share one now and then.
+    """
+    said, pause = time.monotonic(), SECONDS_BETWEEN_LINES if quick else 0
 
     def tell(what: str, left: float | None, update: Callable[[str], object]) -> None:
         nonlocal said
@@ -129,7 +132,7 @@ def _progress() -> Iterator[Progress]:
         now = time.monotonic()
         if err.is_terminal:
             update(text)
-        elif now - said > SECONDS_BETWEEN_LINES:
+        elif now - said > pause:
             said = now
             remark(text)
 

@@ -110,3 +110,23 @@ def test_steps_alone_mean_quick(invoke, monkeypatch, arguments, plan):
     # The default backend of the tests may be another, for which there is no profile.
     assert invoke("bench", "--backend", "torch", *arguments)[0] == 1
     assert plans == [plan]
+
+
+@pytest.mark.parametrize(("arguments", "lines"), [([], 2), (["--quick"], 0)])
+def test_each_epoch_has_its_line_where_nothing_can_be_drawn_over(
+    invoke, monkeypatch, arguments, lines
+):
+    def run_bench(recipe, plan, progress, estimated):
+        estimated(600.0)
+        progress("untimed epoch: pytorch", 600.0)
+        progress("round 1 of 3: kerascnn", 40.0)
+        raise BenchError("not in tests.")
+
+    monkeypatch.setattr(kerascnn.bench, "run_bench", run_bench)
+    err = invoke("bench", "--backend", "torch", *arguments)[2]
+    told = [
+        "untimed epoch: pytorch, about 10 minutes left",
+        "round 1 of 3: kerascnn, about 40 seconds left",
+    ]
+    estimate, error = "This will take about 10 minutes.", "Error: not in tests."
+    assert err.splitlines() == [estimate, *told[:lines], error]
