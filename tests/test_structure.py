@@ -12,7 +12,7 @@ import kerascnn
 ROOT = Path(kerascnn.__file__).parent
 # A room imports from the lines above it alone; rooms of one line know nothing of each other.
 WAY = """
-errors names regular_files seeds zips
+errors names regular_files seeds signals zips
 records
 backend denormals
 recipe

@@ -19,6 +19,7 @@ from kerascnn.bench.process import PeerProcess
 from kerascnn.bench.turns import Measure, Turn, compare, summarize, summarize_prediction
 from kerascnn.recipe import Recipe
 from kerascnn.records.bench import Bench, Floor, Profile
+from kerascnn.signals import signals_held
 
 # In the order in which they take their turns.
 PEERS = ("pytorch", "expert", "keras", "kerascnn")
@@ -103,10 +104,14 @@ class _Bench:
         self.expected: dict[str, float] = {}
         self.to_come = dict.fromkeys(PEERS, plan.rounds + 1)
 
+    def _launch(self, name: str, stack: contextlib.ExitStack) -> PeerProcess:
+        with signals_held():  # an interrupt in here would leave a process that nobody knows of
+            return stack.enter_context(PeerProcess(name, self.threads))
+
     def start(self, name: str, stack: contextlib.ExitStack) -> None:
         """Start a peer, up to the first steps of its untimed epoch; the stack ends it."""
         self.progress(f"starting {name}", None)
-        self.processes[name] = stack.enter_context(PeerProcess(name, self.threads))
+        self.processes[name] = self._launch(name, stack)
         step_ms = self.processes[name].ask(self._order(name).to_line())["step_ms"]
         sizes, size = self.measure.sizes, self.measure.batch_size
         images = sizes.training + VALIDATION_SHARE * sizes.validation
@@ -169,7 +174,8 @@ class _Bench:
         if not self.plan.profile:
             return None
         self.progress("profile", None)
-        with PeerProcess("profile", self.threads) as process:
+        with contextlib.ExitStack() as stack:
+            process = self._launch("profile", stack)
             process.ask(self._order("profile").to_line())
             process.ask("epoch")
             told = process.ask("profile")

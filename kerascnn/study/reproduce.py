@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from kerascnn.errors import RunError, SelectionError
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.run.find import find_same, is_finished, list_runs, trains_as
+from kerascnn.signals import signals_held
 from kerascnn.study.readings import Reading
 from kerascnn.study.results import Results, load_results, select_results
 
@@ -131,7 +132,7 @@ class Reproduction:
                 self._reap()
             watch(self)
         finally:
-            with _deaf():
+            with signals_held():
                 self._stop()
 
     def results(self) -> Results:
@@ -186,7 +187,7 @@ class Reproduction:
     def _start(self, group: list[Job], num_jobs: int) -> None:
         at_a_time = min(num_jobs, len(self._groups("waiting")) + len(self._groups("running")))
         try:
-            with _deaf():  # an interrupt in here would leave a process that nobody knows of
+            with signals_held():  # an interrupt in here would leave a process that nobody knows of
                 process = _Process(group, self.runs_dir, self.data_dir, at_a_time)
                 for job in group:
                     job.process, job.state = process, "running"
@@ -313,22 +314,6 @@ def _environment(at_a_time: int) -> dict[str, str]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // at_a_time)))
     return environment
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM until the end."""
-    held, before = [], {}
-    with suppress(ValueError):  # not the main thread, which alone hears them
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in held[:1]:
-            signal.raise_signal(number)
 
 
 def _as_child(parent: int) -> None:

@@ -127,7 +127,7 @@ def _describe(model: keras.Model, fast: bool, together: int) -> Environment:
     return Environment(
         **describe_backend(),
         fast_step=fast and use_fast_step(model),
-        together=together if together > 1 else None,
+        **({"together": together} if together > 1 else {}),
         num_parameters=model.count_params(),
         commit=_git_commit(),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),

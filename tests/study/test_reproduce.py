@@ -16,8 +16,9 @@ from rich.console import Console
 from kerascnn import list_runs, load_recipe
 from kerascnn.cli.study_display import StudyDisplay
 from kerascnn.errors import SelectionError
+from kerascnn.signals import signals_held
 from kerascnn.study.readings import DEFAULT, READINGS
-from kerascnn.study.reproduce import Job, Reproduction, _about, _deaf, _why, parse_seeds
+from kerascnn.study.reproduce import Job, Reproduction, _about, _why, parse_seeds
 
 on_torch = pytest.mark.skipif(keras.config.backend() != "torch", reason="what torch alone does")
 FIRST = load_recipe("sgd-lr0.01")
@@ -97,7 +98,7 @@ def test_interrupt_is_held_back_until_it_is_known_what_runs():
     done = []
 
     def start():
-        with _deaf():
+        with signals_held():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
 

@@ -160,13 +160,13 @@ def test_training_images_are_augmented():
 def test_each_epoch_trains_in_its_own_order(monkeypatch):
     asked = []
 
-    class Recorded(kerascnn.training.TrainingBatches):
+    class Recorded(kerascnn.training.batches.TrainingBatches):
         def make_block(self, block):
             images, labels = super().make_block(block)
             asked.append(labels)
             return images, labels
 
-    monkeypatch.setattr(kerascnn.training, "TrainingBatches", Recorded)
+    monkeypatch.setattr("kerascnn.training.trainee.TrainingBatches", Recorded)
     train_here({"train.epochs": 3})
     batches, _ = build_batches(RECIPE, DATASET)
     # A backend may look at some images of the first epoch beforehand, to learn their shapes.
