@@ -33,14 +33,14 @@ def table_ratios(bench: Bench) -> Table:
     """A row for each ratio of kerascnn to something."""
     ratios, prediction = bench.ratios, bench.prediction
     is_torch = bench.backend == "torch"
-    bare = "bare forward of the network" if is_torch else "Keras's predict_on_batch"
+    bare = "the bare forward of the network" if is_torch else "Keras's predict_on_batch"
     rows: list[tuple[str, Spread | None]] = [
         ("epoch, to the plain PyTorch script", ratios.vs_pytorch),
         ("epoch, to PyTorch by an expert", ratios.vs_expert),
         ("epoch, to stock Keras", ratios.vs_keras),
         ("training step, to its arithmetic alone", ratios.vs_floor),
         ("last hundred steps of an epoch, to its first", ratios.last_to_first_steps),
-        (f"predicting, to the {bare}", prediction.vs_bare),
+        (f"predicting, to {bare}", prediction.vs_bare),
     ]
     table = build_table("kerascnn in proportion", _caption(bench))
     table.add_column("")
