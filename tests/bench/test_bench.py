@@ -1,6 +1,7 @@
 """The bench: real peers in real processes, for a moment."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -188,18 +189,31 @@ def test_an_interrupted_bench_says_so_in_a_line_and_leaves_no_process():
 
 @pytest.mark.slow
 def test_the_seconds_that_are_promised_are_those_of_a_run(recipe, tmp_path):
-    """shapes has 5,000 training images, of which a run trains on 4,000."""
+    """In one of three tries: others may use the machine during one half of a try."""
+    apart = []
+    while len(apart) < 3 and not any(abs(share) <= 0.15 for share in apart):
+        promised = promised_seconds(recipe, tmp_path / str(len(apart)))
+        apart.append(promised / seconds_of_run() - 1)
+    assert abs(apart[-1]) <= 0.15, apart
+
+
+def promised_seconds(recipe, directory):
+    """Of an epoch of shapes: it has 5,000 training images, of which a run trains on 4,000."""
+    directory.mkdir()
     sizes = Sizes(4_000, 1_000)
     with PeerProcess("kerascnn", 1) as process:
-        process.ask(Order(recipe, sizes, 3, 1, str(tmp_path)).to_line())
+        process.ask(Order(recipe, sizes, 3, 1, str(directory)).to_line())
         epochs = [process.ask("epoch")["seconds"] for _ in range(3)]
-    promised = sum(epochs[1:]) / 2
+    return sum(epochs[1:]) / 2
+
+
+def seconds_of_run():
     done = subprocess.run(
         [sys.executable, "-m", "kerascnn", "run", "adam-lr0.001", "--dataset", "shapes",
          "--epochs", "3", "--json"],
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
     seconds = [float(line.split("val_accuracy")[1].split()[1]) for line in lines]
     assert len(seconds) == 3
-    assert promised == pytest.approx(sum(seconds[1:]) / 2, rel=0.15)
+    return sum(seconds[1:]) / 2
