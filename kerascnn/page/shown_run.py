@@ -85,6 +85,7 @@ class ShownRun:
             environment.backend and visible(environment.backend + device),
             _date(environment.started),
             seconds and time_in_words(seconds),
+            environment.together and f"together with {environment.together - 1} other seeds",
         ]
         return [fact for fact in facts if fact]
 

@@ -13,12 +13,11 @@ from kerascnn.errors import SlowerWarning, TrainingInterrupted
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
 from kerascnn.run.find import create_run
-from kerascnn.training.batches import feed
+from kerascnn.training.batches import build_batches, feed
 from kerascnn.training.callbacks import FiniteLoss, KeepRun
 from kerascnn.training.trainee import (
     Trainee,
     begin_training,
-    build_batches,
     continue_training,
     find_checkpoint,
     finish_training,
@@ -84,7 +83,8 @@ def resume(
 
     On one machine, backend and number of threads, weights, history (but for its seconds) and
     predictions are bit for bit those of a run that was never interrupted. The files are not:
-    `best.keras` also holds its date.
+    `best.keras` also holds its date. A run that trained together with others goes on alone, to the
+    same but for rounding.
 
     Args:
         run: unfinished, or finished: then nothing is done.

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
+from kerascnn.data import Dataset, split_validation
+from kerascnn.recipe import Recipe
 from kerascnn.seeds import random_stream
-from kerascnn.training.augment import ImageAugmentation
+from kerascnn.training.augment import ImageAugmentation, build_augmentation
 
 # Images augmented in one go: enough to make the cost of a call small, few enough to stay in cache.
 IMAGES_PER_BLOCK = 1000
@@ -84,6 +86,17 @@ class TrainingBatches(keras.utils.PyDataset):
             if not self.on_device:
                 images = keras.ops.convert_to_numpy(images)
         return images, self.labels[rows]
+
+
+def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:
+    """Training batches, augmented, and validation images and labels, never augmented."""
+    images, labels, settings = dataset.train_images, dataset.train_labels, recipe.train
+    fraction = recipe.data.validation_fraction
+    training, validation = split_validation(len(images), fraction, settings.seed)
+    augmentation = build_augmentation(recipe)
+    augment = augmentation if augmentation.steps else None
+    batches = TrainingBatches(images, labels, settings.batch_size, settings.seed, augment, training)
+    return batches, (images[validation], labels[validation])
 
 
 def feed(batches: TrainingBatches) -> Iterable:

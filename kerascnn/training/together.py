@@ -15,11 +15,11 @@ from kerascnn.recipe import Recipe, differences
 from kerascnn.run import Run
 from kerascnn.run.find import create_run, find_same
 from kerascnn.training import VALIDATION_BATCH_SIZE
+from kerascnn.training.batches import build_batches
 from kerascnn.training.callbacks import FiniteLoss, KeepRun
 from kerascnn.training.trainee import (
     Trainee,
     begin_training,
-    build_batches,
     continue_training,
     find_checkpoint,
     finish_training,
@@ -43,7 +43,6 @@ def train_together(
     runs_dir: str | Path = "runs",
     data_dir: str | Path | None = None,
     dataset: Dataset | None = None,
-    started: Callable[[Run], object] | None = None,
 ) -> list[Outcome]:
     """Train recipes that differ in their seeds alone, each into a run of its own.
 
@@ -54,7 +53,6 @@ def train_together(
     Args:
         recipes: in float32.
         runs_dir, data_dir, dataset: as for `train`.
-        started: called with each run before its first epoch.
 
     Returns:
         For each recipe its run. A run whose loss is not finite stops; the others go on.
@@ -72,8 +70,6 @@ def train_together(
         runs = [_take(recipe, runs_dir, stack) for recipe in recipes]
         unfinished = [run for run in runs if not _is_trained(run)]
         learners = {run.path: _Learner(run, dataset, len(unfinished)) for run in unfinished}
-        for run in unfinished if started else ():
-            started(run)
         group: list[_Learner] = []
         while behind := _furthest_behind(learners.values()):
             if behind != group:

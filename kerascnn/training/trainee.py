@@ -8,15 +8,13 @@ from pathlib import Path
 import keras
 
 from kerascnn.backend import describe_backend
-from kerascnn.data import Dataset, split_validation
+from kerascnn.data import Dataset
 from kerascnn.errors import DatasetError, RunError
 from kerascnn.model.build import compile_model
-from kerascnn.recipe import Recipe, differences, parse_recipe
+from kerascnn.recipe import differences, parse_recipe
 from kerascnn.recipe.toml import parse_toml
 from kerascnn.records.run import Checkpoint, Environment
 from kerascnn.run import Run
-from kerascnn.training.augment import build_augmentation
-from kerascnn.training.batches import TrainingBatches
 from kerascnn.training.checkpoint import restore
 from kerascnn.training.steps import use_fast_step
 
@@ -109,17 +107,6 @@ def finish_training(run: Run, checkpoint: Checkpoint) -> None:
     seconds = round(sum(row.seconds for row in checkpoint.history), 2)
     environment = run.read_environment()
     run.write_environment(environment.model_copy(update={"wall_seconds": seconds}))
-
-
-def build_batches(recipe: Recipe, dataset: Dataset) -> tuple[TrainingBatches, tuple]:
-    """Training batches, augmented, and validation images and labels, never augmented."""
-    images, labels, settings = dataset.train_images, dataset.train_labels, recipe.train
-    fraction = recipe.data.validation_fraction
-    training, validation = split_validation(len(images), fraction, settings.seed)
-    augmentation = build_augmentation(recipe)
-    augment = augmentation if augmentation.steps else None
-    batches = TrainingBatches(images, labels, settings.batch_size, settings.seed, augment, training)
-    return batches, (images[validation], labels[validation])
 
 
 def _describe(model: keras.Model, fast: bool, together: int) -> Environment:

@@ -143,6 +143,13 @@ def page_of(runs, **settings):
     return Page(write_page(runs, Path("page.html"), pictures=False, **settings).read_text("utf-8"))
 
 
+def test_run_that_trained_with_others_says_so():
+    run = make_run([0, 1], [0, 1], ["a", "b"], val_loss=[1.0, 0.5])
+    assert "together with" not in "".join(page_of([run]).text)
+    run.write_environment(Environment(backend="torch", together=3))
+    assert "together with 2 other seeds" in "".join(page_of([run]).text)
+
+
 # The file
 
 

@@ -166,7 +166,7 @@ def test_each_epoch_trains_in_its_own_order(monkeypatch):
             asked.append(labels)
             return images, labels
 
-    monkeypatch.setattr("kerascnn.training.trainee.TrainingBatches", Recorded)
+    monkeypatch.setattr("kerascnn.training.batches.TrainingBatches", Recorded)
     train_here({"train.epochs": 3})
     batches, _ = build_batches(RECIPE, DATASET)
     # A backend may look at some images of the first epoch beforehand, to learn their shapes.
