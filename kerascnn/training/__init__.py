@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import keras
@@ -12,7 +13,6 @@ from kerascnn.denormals import flush_denormals
 from kerascnn.errors import SlowerWarning, TrainingInterrupted
 from kerascnn.recipe import Recipe
 from kerascnn.run import Run
-from kerascnn.run.find import create_run
 from kerascnn.training.batches import build_batches, feed
 from kerascnn.training.callbacks import FiniteLoss, KeepRun
 from kerascnn.training.trainee import (
@@ -63,13 +63,12 @@ def train(
     if slower := why_slower(recipe.train.precision):
         warnings.warn(slower, SlowerWarning, stacklevel=2)
     dataset = dataset or load_dataset(recipe.data.dataset, data_dir)
-    run = create_run(recipe, runs_dir)
-    with run.locked():
-        trainee = begin_training(run, dataset, fast)
+    with ExitStack() as locks:
+        trainee = begin_training(recipe, dataset, runs_dir, locks, fast)
         if started:
-            started(run)
+            started(trainee.run)
         _fit(trainee, dataset, callbacks)
-    return run
+    return trainee.run
 
 
 def resume(

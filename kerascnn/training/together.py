@@ -1,6 +1,6 @@
 """Train one recipe with many seeds in one process, as one computation, on torch."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from kerascnn.denormals import flush_denormals
 from kerascnn.errors import BackendError, TrainingError
 from kerascnn.recipe import Recipe, differences
 from kerascnn.run import Run
-from kerascnn.run.find import create_run, find_same
+from kerascnn.run.find import find_same
 from kerascnn.training import VALIDATION_BATCH_SIZE
 from kerascnn.training.batches import build_batches
 from kerascnn.training.callbacks import FiniteLoss, KeepRun
@@ -66,16 +66,22 @@ def train_together(
     """
     _check(recipes)
     dataset = dataset or load_dataset(recipes[0].data.dataset, data_dir)
-    with ExitStack() as stack, flush_denormals():
-        runs = [_take(recipe, runs_dir, stack) for recipe in recipes]
-        unfinished = [run for run in runs if not _is_trained(run)]
-        learners = {run.path: _Learner(run, dataset, len(unfinished)) for run in unfinished}
-        group: list[_Learner] = []
-        while behind := _furthest_behind(learners.values()):
-            if behind != group:
-                group, step = behind, _step_of(behind)
-            _train_epoch(group, step)
-    errors = {path: learner.error for path, learner in learners.items()}
+    with ExitStack() as locks, flush_denormals():
+        found = [_find(recipe, runs_dir, locks) for recipe in recipes]
+        together = sum(run is None or not _is_trained(run) for run in found)
+        runs, learners = [], []
+        for recipe, run in zip(recipes, found, strict=True):
+            if run is None:
+                trainee = begin_training(recipe, dataset, runs_dir, locks, together=together)
+            elif not _is_trained(run):
+                trainee = continue_training(run, dataset, together)
+            else:
+                runs.append(run)
+                continue
+            runs.append(trainee.run)
+            learners.append(_Learner(trainee, dataset))
+        _train_all(learners)
+    errors = {learner.trainee.run.path: learner.error for learner in learners}
     return [Outcome(run, errors.get(run.path)) for run in runs]
 
 
@@ -86,6 +92,8 @@ def _check(recipes: Sequence[Recipe]) -> None:
             f"Networks are trained together on torch, not on {keras.config.backend()}; there, "
             "train each alone."
         )
+    if (precision := recipes[0].train.precision) != "float32":
+        raise TrainingError(f"Networks are trained together in float32, not in {precision}.")
     for recipe in recipes[1:]:
         seed = {"train.seed": recipe.train.seed}
         if changes := differences(recipes[0].with_values(seed), recipe):
@@ -95,19 +103,17 @@ def _check(recipes: Sequence[Recipe]) -> None:
             )
 
 
-def _take(recipe: Recipe, runs_dir: str | Path, stack: ExitStack) -> Run:
-    """The run of a recipe, locked and settled."""
-    run = find_same(runs_dir, recipe) or create_run(recipe, runs_dir)
-    stack.enter_context(run.locked())
-    run.settle()
+def _find(recipe: Recipe, runs_dir: str | Path, locks: ExitStack) -> Run | None:
+    """The run that a recipe has already, locked and settled."""
+    if run := find_same(runs_dir, recipe):
+        locks.enter_context(run.locked())
+        run.settle()
     return run
 
 
 def _is_trained(run: Run) -> bool:
     if run.status in ("trained", "finished"):
         return True
-    if run.read_checkpoint() is None:
-        return False
     checkpoint = find_checkpoint(run)
     if done := len(checkpoint.history) == run.recipe.train.epochs:
         finish_training(run, checkpoint)
@@ -117,12 +123,11 @@ def _is_trained(run: Run) -> bool:
 class _Learner:
     """One of the networks: what it learns from, and what is done with what it shows."""
 
-    def __init__(self, run: Run, dataset: Dataset, together: int):
-        take = continue_training if run.read_checkpoint() else begin_training
-        self.trainee: Trainee = take(run, dataset, together=together)
+    def __init__(self, trainee: Trainee, dataset: Dataset):
+        self.trainee, run = trainee, trainee.run
         self.batches, self.validation = build_batches(run.recipe, dataset)
-        self.finite, self.keep = FiniteLoss(run), KeepRun(run, self.trainee.checkpoint)
-        self.keep.set_model(self.trainee.model)
+        self.finite, self.keep = FiniteLoss(run), KeepRun(run, trainee.checkpoint)
+        self.keep.set_model(trainee.model)
         self.error: TrainingError | None = None
 
     @property
@@ -143,7 +148,15 @@ class _Learner:
                 self.error = error
 
 
-def _furthest_behind(learners: Iterable[_Learner]) -> list[_Learner]:
+def _train_all(learners: Sequence[_Learner]) -> None:
+    group: list[_Learner] = []
+    while behind := _furthest_behind(learners):
+        if behind != group:
+            group, step = behind, _step_of(behind)
+        _train_epoch(group, step)
+
+
+def _furthest_behind(learners: Sequence[_Learner]) -> list[_Learner]:
     """Those that have trained fewest epochs: all, but for an interruption between two of them."""
     left = [learner for learner in learners if learner.learns]
     fewest = min((learner.epochs_done for learner in left), default=0)

@@ -1,6 +1,7 @@
 """What trains: a network, the run that keeps it, and how far it is."""
 
 import subprocess
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,11 @@ from kerascnn.backend import describe_backend
 from kerascnn.data import Dataset
 from kerascnn.errors import DatasetError, RunError
 from kerascnn.model.build import compile_model
-from kerascnn.recipe import differences, parse_recipe
+from kerascnn.recipe import Recipe, differences, parse_recipe
 from kerascnn.recipe.toml import parse_toml
 from kerascnn.records.run import Checkpoint, Environment
 from kerascnn.run import Run
+from kerascnn.run.find import create_run
 from kerascnn.training.checkpoint import restore
 from kerascnn.training.steps import use_fast_step
 
@@ -34,22 +36,33 @@ class Trainee:
     model: keras.Model
 
 
-def begin_training(run: Run, dataset: Dataset, fast: bool = True, together: int = 1) -> Trainee:
+def begin_training(
+    recipe: Recipe,
+    dataset: Dataset,
+    runs_dir: str | Path,
+    locks: ExitStack,
+    fast: bool = True,
+    together: int = 1,
+) -> Trainee:
     """Begin with a new run.
 
     Args:
-        run: holds its recipe alone; locked.
+        locks: holds the run's lock from here on.
         fast: whether to take kerascnn's training step where there is one for the backend.
         together: how many networks train as one computation.
 
     Raises:
+        RecipeError: if the recipe's network does not fit the images; there is no run then.
         RunError: if the run directory cannot be written.
     """
-    model = compile_model(run.recipe, dataset.image_shape, dataset.num_classes)
-    checkpoint = Checkpoint(
-        recipe=run.recipe.to_toml(), dataset=dataset.training_digest(), fast=fast
-    )
-    run.write_environment(_describe(model, fast, together))
+    # All that takes time comes first: a run is never there for long without its checkpoint.
+    model = compile_model(recipe, dataset.image_shape, dataset.num_classes)
+    environment = _describe(model, fast, together)
+    digest = dataset.training_digest()
+    checkpoint = Checkpoint(recipe=recipe.to_toml(), dataset=digest, fast=fast)
+    run = create_run(recipe, runs_dir)
+    locks.enter_context(run.locked())
+    run.write_environment(environment)
     run.write_checkpoint(checkpoint)
     return Trainee(run, checkpoint, model)
 

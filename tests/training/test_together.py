@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from made.colors import draw_colors
 from made.interrupted import DATASET, NUMBERS, RECIPE
 
-from kerascnn.errors import BackendError, TrainingError
+from kerascnn.errors import BackendError, RecipeError, TrainingError
 from kerascnn.model.build import compile_model
 from kerascnn.model.compilation import build_metrics
 from kerascnn.run.find import list_runs
@@ -173,9 +172,9 @@ def test_interrupted_between_two_runs_the_one_behind_catches_up(whole, tmp_path,
 def test_network_whose_loss_is_not_finite_stops_alone(whole, tmp_path, monkeypatch):
     begin = module.begin_training
 
-    def begin_one_with_nan(run, *arguments, **settings):
-        trainee = begin(run, *arguments, **settings)
-        if run.recipe.train.seed == 1:
+    def begin_one_with_nan(recipe, *arguments, **settings):
+        trainee = begin(recipe, *arguments, **settings)
+        if recipe.train.seed == 1:
             kernel = trainee.model.get_layer("conv2").kernel
             kernel.assign(keras.ops.full(kernel.shape, np.nan))
         return trainee
@@ -205,10 +204,19 @@ def test_recipes_must_differ_in_their_seeds_alone(tmp_path):
 
 
 @on_torch
+def test_networks_that_do_not_fit_the_images_leave_no_run(tmp_path):
+    deep = recipes(**{"model.filters": [4] * 6, "model.pool_after": [1, 2, 3, 4, 5, 6]})
+    with pytest.raises(RecipeError, match="too small"):
+        train_together(deep, tmp_path, dataset=DATASET)
+    assert list_runs(tmp_path) == []
+
+
+@on_torch
 def test_mixed_precision_is_refused(tmp_path):
     mixed = recipes(**{"train.precision": "mixed_bfloat16"})
-    with pytest.raises(TrainingError, match="cannot be trained together"):
-        train_together(mixed, tmp_path, dataset=draw_colors(50, 10))
+    with pytest.raises(TrainingError, match="in float32, not in mixed_bfloat16"):
+        train_together(mixed, tmp_path, dataset=DATASET)
+    assert list_runs(tmp_path) == []
 
 
 @pytest.mark.skipif(keras.config.backend() == "torch", reason="torch does")

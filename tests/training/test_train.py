@@ -13,7 +13,7 @@ from made.colors import DATASET, NUM_TEST, NUM_TRAIN, RECIPE, draw_colors
 import kerascnn.training
 from kerascnn.backend import describe_backend
 from kerascnn.data import split_validation
-from kerascnn.errors import TrainingError, TrainingInterrupted
+from kerascnn.errors import RecipeError, TrainingError, TrainingInterrupted
 from kerascnn.model.build import build_model
 from kerascnn.run.contents import HISTORY_COLUMNS
 from kerascnn.run.find import list_runs
@@ -79,6 +79,12 @@ def test_environment_says_where_and_with_what():
     assert environment["num_parameters"] == build_model(RECIPE, (32, 32, 3), 3).count_params()
     assert environment["wall_seconds"] > 0
     assert environment["commit"] is None or re.fullmatch("[0-9a-f]{40}", environment["commit"])
+
+
+def test_network_that_does_not_fit_the_images_leaves_no_run():
+    with pytest.raises(RecipeError, match="too small"):
+        train_here({"model.filters": [4] * 6, "model.pool_after": [1, 2, 3, 4, 5, 6]})
+    assert list_runs() == []
 
 
 class Rate(keras.callbacks.Callback):
